@@ -1,0 +1,49 @@
+//! The commands, a file each.
+
+pub mod demo;
+pub mod migrate;
+mod run;
+pub mod serve;
+pub mod token;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A realtime dispatch server: jobs over HTTP, live over SignalR, every event in the log.
+#[derive(Debug, Parser)]
+#[command(name = "signalbox", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Try it: everything in one process, on sample data
+    Demo(demo::DemoArgs),
+    /// Run the server
+    Serve(Box<serve::ServeArgs>),
+    /// Apply the database migrations, or show what is pending
+    Migrate(migrate::MigrateArgs),
+    /// Make a token, signed with the server's secret
+    Token(token::TokenArgs),
+}
+
+/// How a command ended; the error's text is for whoever typed it.
+pub type Outcome = Result<(), Box<dyn Error>>;
+
+/// Turns an outcome into the program's exit code, and says what went wrong.
+#[must_use]
+pub fn report(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("signalbox: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

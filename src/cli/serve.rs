@@ -1,0 +1,67 @@
+//! `signalbox serve`
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{Outcome, run};
+use crate::auth::AuthConfig;
+use crate::config::{PartialSettings, Settings};
+use crate::http::Origins;
+use crate::pipeline::PipelineConfig;
+use crate::server::ServerConfig;
+use crate::signalr::HubOptions;
+use crate::store::StoreConfig;
+use crate::telemetry;
+
+/// Flags of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// A TOML file of settings; environment and flags go before it
+    #[arg(long, env = "SIGNALBOX_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Show the settings that are in force, secrets masked, and stop
+    #[arg(long)]
+    print_config: bool,
+    /// Do not apply pending migrations
+    #[arg(long)]
+    no_migrate: bool,
+    #[command(flatten)]
+    settings: PartialSettings,
+}
+
+/// Runs the server.
+pub fn run(args: Box<ServeArgs>) -> Outcome {
+    let file = args.config.as_deref().map(PartialSettings::from_file).transpose()?;
+    let settings = args.settings.over(file.unwrap_or_default()).or_defaults();
+    if args.print_config {
+        println!("{}", settings.print());
+        return Ok(());
+    }
+    telemetry::start(settings.log_format);
+    let config = server_config(settings, !args.no_migrate)?;
+    run::until_signalled(config, |_| async { Ok(()) })
+}
+
+fn server_config(settings: Settings, migrate: bool) -> Result<ServerConfig, String> {
+    let secret = settings.jwt_secret.ok_or(
+        "no key to check tokens with: set --jwt-secret or SIGNALBOX_JWT_SECRET to a secret of at \
+         least 32 bytes, or try `signalbox demo`",
+    )?;
+    Ok(ServerConfig {
+        listen: settings.listen,
+        store: StoreConfig {
+            database_url: settings.database_url,
+            event_log_database_url: settings.event_log_database_url,
+            node_id: settings.node_id,
+            migrate,
+        },
+        auth: AuthConfig { secret, issuer: settings.jwt_issuer, audience: settings.jwt_audience },
+        origins: Origins::new(settings.allowed_origins),
+        demo: None,
+        pipeline: PipelineConfig::default(),
+        hub: HubOptions::default(),
+        stop_timeout: Duration::from_secs(settings.stop_timeout_seconds),
+    })
+}

@@ -1,0 +1,174 @@
+//! What every request passes: its id, where it comes from, and what a browser may
+//! do with the answer.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
+
+use super::problem::Problem;
+use super::request::RequestId;
+
+/// Which browser origins may call. The server's own always may.
+#[derive(Debug, Clone, Default)]
+pub struct Origins {
+    allowed: Vec<String>,
+    /// Only a `Host` that names this machine's loopback is served.
+    loopback_only: bool,
+}
+
+impl Origins {
+    /// The server's own origin and these, each as browsers write it:
+    /// `https://board.example`.
+    #[must_use]
+    pub fn new(allowed: Vec<String>) -> Self {
+        Self { allowed, loopback_only: false }
+    }
+
+    /// Serves nobody who calls this server by another name than that of the loopback:
+    /// a page elsewhere could otherwise point its own name here.
+    #[must_use]
+    pub fn loopback_only(mut self) -> Self {
+        self.loopback_only = true;
+        self
+    }
+
+    /// The origins beside the server's own.
+    #[must_use]
+    pub fn allowed(&self) -> &[String] {
+        &self.allowed
+    }
+
+    /// Whether the origin is the one that the request was sent to, or configured.
+    #[must_use]
+    pub fn is_allowed(&self, origin: &str, host: Option<&str>) -> bool {
+        let own = origin.split_once("://").map(|(_, authority)| authority);
+        let is_own = own.is_some() && own == host;
+        is_own || self.allowed.iter().any(|allowed| allowed == origin)
+    }
+
+    fn admits(&self, request: &ServiceRequest) -> bool {
+        let header = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok());
+        let host = header("host");
+        if self.loopback_only && !host.is_some_and(is_loopback) {
+            return false;
+        }
+        match request.headers().get("origin") {
+            None => true,
+            Some(_) => header("origin").is_some_and(|origin| self.is_allowed(origin, host)),
+        }
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+/// Below it are the hub's endpoints, which answer by SignalR's rules.
+const HUB_PREFIX: &str = "/hub/";
+
+/// What a page from here may load and do.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; \
+     img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'";
+
+const SECURITY_HEADERS: [(&str, &str); 3] = [
+    ("content-security-policy", CONTENT_SECURITY_POLICY),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+];
+
+/// Wraps every request of the app.
+pub async fn around(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let id = RequestId::of(request.request());
+    request.extensions_mut().insert(id.clone());
+    let path = request.path().to_owned();
+    let is_hub = path.starts_with(HUB_PREFIX);
+    let is_admitted =
+        request.app_data::<web::Data<Origins>>().is_none_or(|origins| origins.admits(&request));
+    let mut response = if is_admitted {
+        match next.call(request).await {
+            Ok(response) => named(response.map_into_boxed_body(), &id, &path),
+            Err(error) => return Err(error),
+        }
+    } else {
+        let refused = refused_origin(is_hub, &id, &path);
+        request.into_response(refused)
+    };
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    if !is_hub {
+        for (name, value) in SECURITY_HEADERS {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+    }
+    log::debug!(
+        method = response.request().method().as_str(), path = path.as_str(),
+        status = response.status().as_u16(), request_id = id.as_str();
+        "answered"
+    );
+    Ok(response)
+}
+
+fn refused_origin(is_hub: bool, id: &RequestId, path: &str) -> HttpResponse {
+    if is_hub {
+        // SignalR's clients take a body for the error's text.
+        HttpResponse::Forbidden().finish()
+    } else {
+        Problem::forbidden("this origin may not call").response(id.as_str(), path)
+    }
+}
+
+/// A problem that a handler returned, with the request's id in it.
+fn named(
+    response: ServiceResponse<BoxBody>,
+    id: &RequestId,
+    path: &str,
+) -> ServiceResponse<BoxBody> {
+    let problem = response.response().error().and_then(|error| error.as_error::<Problem>());
+    match problem.map(|problem| problem.response(id.as_str(), path)) {
+        None => response,
+        Some(answer) => {
+            let request: HttpRequest = response.request().clone();
+            ServiceResponse::new(request, answer)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_own_and_configured_origins_may_call() {
+        let origins = Origins::new(vec!["https://board.example".to_owned()]);
+        let host = Some("127.0.0.1:8080");
+        assert!(origins.is_allowed("http://127.0.0.1:8080", host));
+        assert!(origins.is_allowed("https://board.example", host));
+        for foreign in
+            ["http://127.0.0.1:9090", "https://board.example.evil", "null", "", "127.0.0.1:8080"]
+        {
+            assert!(!origins.is_allowed(foreign, host), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_loopback_name_is_recognised_with_and_without_port() {
+        for host in ["localhost", "localhost:8080", "127.0.0.1:1", "[::1]:80", "[::1]"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", ""] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Refusals and failures as `application/problem+json` (RFC 9457).
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderValue;
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::jobs::{FieldError, Refusal};
+use crate::pipeline::CommandError;
+use crate::store::StoreError;
+
+/// Seconds after which a caller may try again: a queue that is full empties, and a
+/// database that is down recovers, in about that time.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// An answer that is not what was asked for.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    errors: Vec<FieldError>,
+    /// A member that only this code has.
+    extension: Option<(&'static str, Value)>,
+}
+
+/// The body.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProblemJson<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+    code: &'a str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    errors: &'a [FieldError],
+    #[serde(flatten)]
+    extension: serde_json::Map<String, Value>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        let (errors, extension) = (Vec::new(), None);
+        Self { status, code, detail: detail.into(), errors, extension }
+    }
+
+    /// The request is not understood.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed_request", detail)
+    }
+
+    /// Nobody, or nobody that is known.
+    #[must_use]
+    pub fn unauthenticated() -> Self {
+        let detail = "a valid bearer token is needed";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+    }
+
+    /// The caller may not do this.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
+    /// There is no such thing, as far as the caller may know.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    /// The path has no such method.
+    #[must_use]
+    pub fn method_not_allowed() -> Self {
+        let detail = "this path has no such method";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+    }
+
+    /// The body is not JSON.
+    #[must_use]
+    pub fn unsupported_media_type() -> Self {
+        let detail = "the body must be application/json";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    }
+
+    /// The body is too long.
+    #[must_use]
+    pub fn body_too_large() -> Self {
+        let detail = format!("the body has more than {} bytes", super::BODY_BYTES_MAX);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    }
+
+    /// Nothing was changed, and later it may work.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail)
+    }
+
+    /// The program is wrong; the caller learns nothing but the request's id.
+    #[must_use]
+    pub fn internal() -> Self {
+        let detail = "something went wrong; the request id helps to find it";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    /// The response, which names the request.
+    #[must_use]
+    pub fn response(&self, request_id: &str, path: &str) -> HttpResponse {
+        let extension =
+            self.extension.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+        let body = ProblemJson {
+            r#type: format!("urn:signalbox:problem:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or(self.code),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            instance: path,
+            code: self.code,
+            request_id,
+            errors: &self.errors,
+            extension: extension.collect(),
+        };
+        let mut response = HttpResponse::build(self.status);
+        response.insert_header(("Content-Type", "application/problem+json"));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header(("Retry-After", RETRY_AFTER_SECONDS));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.insert_header(("WWW-Authenticate", HeaderValue::from_static("Bearer")));
+        }
+        response.body(serde_json::to_string(&body).expect("a problem has string keys only"))
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What every request passes writes it again with the request's id.
+    fn error_response(&self) -> HttpResponse {
+        self.response("", "")
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = match &refusal {
+            Refusal::InvalidField(_) | Refusal::InvalidTimeWindow(_) => StatusCode::BAD_REQUEST,
+            Refusal::Forbidden(_) => StatusCode::FORBIDDEN,
+            Refusal::NotFound(_) => StatusCode::NOT_FOUND,
+            Refusal::ScheduleConflict(_) | Refusal::JobCompleted(_) | Refusal::JobCancelled(_) => {
+                StatusCode::CONFLICT
+            }
+            Refusal::VersionMismatch(_) => StatusCode::PRECONDITION_FAILED,
+            Refusal::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        let mut problem = Self::new(status, refusal.code(), refusal.to_string());
+        match refusal {
+            Refusal::InvalidField(errors) => problem.errors = errors,
+            Refusal::ScheduleConflict(jobs) => {
+                problem.extension =
+                    serde_json::to_value(jobs).ok().map(|jobs| ("conflictingJobIds", jobs));
+            }
+            Refusal::VersionMismatch(job) => {
+                problem.extension = serde_json::to_value(*job).ok().map(|job| ("job", job));
+            }
+            Refusal::InvalidTimeWindow(_)
+            | Refusal::Forbidden(_)
+            | Refusal::NotFound(_)
+            | Refusal::JobCompleted(_)
+            | Refusal::JobCancelled(_)
+            | Refusal::IdempotencyKeyReused => {}
+        }
+        problem
+    }
+}
+
+impl From<CommandError> for Problem {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Refused(refusal) => refusal.into(),
+            CommandError::Busy => Self::unavailable("too many commands wait; nothing was changed"),
+            CommandError::Unavailable(_) => {
+                Self::unavailable("the store is unavailable; nothing was changed")
+            }
+            // Logged where it happened.
+            CommandError::Internal(_) => Self::internal(),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        log::error!("a read failed: {error}");
+        match error {
+            StoreError::Unavailable(_) => Self::unavailable("the store is unavailable"),
+            StoreError::Corrupt(_) | StoreError::Url(_) => Self::internal(),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Who carries out jobs.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ContractorId, Region, Timestamp};
+
+/// Someone who carries out jobs, in one region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Contractor {
+    /// Names the contractor.
+    pub id: ContractorId,
+    /// The name that dispatchers see.
+    pub name: String,
+    /// The one region that the contractor works in.
+    pub region: Region,
+    /// The contractor's own IANA time zone.
+    pub timezone: String,
+    /// When the contractor was added.
+    pub created_at: Timestamp,
+}

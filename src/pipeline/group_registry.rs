@@ -1,0 +1,117 @@
+//! Hands each committed event to the members of its groups, in sequence order, and
+//! then to the event log writer.
+//!
+//! State:      the last sequence relayed, and events that came before their turn.
+//!             Who is in which group is known by the worker threads' shards, so it
+//!             outlives this actor.
+//! Listens to: `Committed` (from the job actor, and from the relay).
+//! Speaks to:  the hub's shards, the event log writer, and the relay's database
+//!             reads through it; waits for none of them.
+//! Stops here: whatever happens to connections or the log. When this actor itself
+//!             panics, the next one starts from the last sequence relayed; shards
+//!             drop what they have had.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use actix::prelude::*;
+
+use super::event_log_writer::{EventLogWriter, Published};
+use super::keeper::{Kept, Lifeline, Panic};
+use super::progress::Progress;
+use crate::jobs::{CommittedEvent, Sequence, Timestamp};
+use crate::signalr::{Audience, HubHandle, Payload, Publication, SerializedMessage};
+use crate::store::LogEntry;
+
+/// Events that have been committed, in sequence order. Those that were relayed
+/// before are passed over; those before whom some are missing wait for them.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Committed(pub Vec<Arc<CommittedEvent>>);
+
+/// Batches of events that may wait in the mailbox; what is more, the relay brings.
+const BATCHES_MAX: usize = 1_024;
+
+/// Events that may wait for missing ones; what is more, the relay brings.
+const HELD_EVENTS_MAX: usize = 10_000;
+
+/// See the module.
+pub struct GroupRegistry {
+    hub: HubHandle,
+    log_writer: Kept<EventLogWriter>,
+    progress: Arc<Progress>,
+    held: BTreeMap<Sequence, Arc<CommittedEvent>>,
+    _lifeline: Lifeline,
+}
+
+impl GroupRegistry {
+    pub(super) fn new(
+        hub: HubHandle,
+        log_writer: Kept<EventLogWriter>,
+        progress: Arc<Progress>,
+        lifeline: Lifeline,
+    ) -> Self {
+        Self { hub, log_writer, progress, held: BTreeMap::new(), _lifeline: lifeline }
+    }
+
+    /// Takes events in, and relays those whose turn it is.
+    fn relay(&mut self, events: Vec<Arc<CommittedEvent>>) {
+        let relayed = self.progress.relayed();
+        self.held
+            .extend(events.into_iter().filter(|e| e.sequence > relayed).map(|e| (e.sequence, e)));
+        let mut entries = Vec::new();
+        let mut next = relayed + 1;
+        while let Some(event) = self.held.remove(&next) {
+            self.publish(&event);
+            self.progress.set_relayed(next);
+            entries.push(LogEntry { event, published_at: Some(Timestamp::now()) });
+            next += 1;
+        }
+        while self.held.len() > HELD_EVENTS_MAX {
+            self.held.pop_last();
+        }
+        if !entries.is_empty() && self.log_writer.try_send(Published(entries)).is_err() {
+            log::warn!("the event log writer takes no events; it will find them in the outbox");
+        }
+    }
+
+    fn publish(&self, event: &CommittedEvent) {
+        let argument = match Payload::from_json(&event.payload) {
+            Ok(argument) => argument,
+            Err(error) => {
+                // Only a database that somebody else wrote to can hold this.
+                log::error!("event {} is not sent, it is no JSON: {error}", event.sequence);
+                return;
+            }
+        };
+        self.hub.publish(Arc::new(Publication {
+            position: Some(event.sequence),
+            audience: Audience::AnyOf(event.groups.clone()),
+            message: SerializedMessage::invocation(event.event_type.as_str(), argument),
+        }));
+    }
+}
+
+impl Actor for GroupRegistry {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(BATCHES_MAX);
+    }
+}
+
+impl Handler<Committed> for GroupRegistry {
+    type Result = ();
+
+    fn handle(&mut self, committed: Committed, _: &mut Self::Context) {
+        self.relay(committed.0);
+    }
+}
+
+impl Handler<Panic> for GroupRegistry {
+    type Result = ();
+
+    fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+        panic!("asked to panic");
+    }
+}

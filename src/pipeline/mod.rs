@@ -1,0 +1,191 @@
+//! The way of a command: from its submission to the database, and from there to
+//! connections and to the log.
+//!
+//! ```text
+//! CommandQueue -> JobActor -> (transaction) -> GroupRegistry -> connections
+//!                                                  |
+//!                                                  +-> EventLogWriter -> event_log
+//!                    Relay: what the outbox and the log hold and the registry missed
+//! ```
+//!
+//! Nothing before the commit waits for anything behind it. Every queue is bounded;
+//! what does not fit into one behind the commit is dropped there and read again from
+//! the outbox. A [`Kept`] actor comes back after a panic.
+
+mod command_queue;
+mod event_log_writer;
+mod group_registry;
+mod job_actor;
+mod keeper;
+mod progress;
+mod relay;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Arbiter};
+
+pub use command_queue::{CommandError, CommandQueue};
+pub use event_log_writer::EventLogWriter;
+pub use group_registry::{Committed, GroupRegistry};
+pub use job_actor::{JobActor, Submit};
+pub use keeper::{Kept, Lifeline, Panic};
+pub use progress::{PartState, Progress};
+pub use relay::{CatchUp, Relay};
+
+use crate::jobs::Timestamp;
+use crate::signalr::HubHandle;
+use crate::store::{IDEMPOTENCY_KEY_LIFETIME_MILLIS, Store, StoreError};
+
+/// Bounds and intervals of the pipeline.
+#[derive(Debug, Clone)]
+pub struct PipelineConfig {
+    /// Commands that are accepted and not yet answered; the next one is refused at
+    /// once. Default 1,024.
+    pub commands_max: usize,
+    /// Commands that share one transaction. Default 256: a batch that large takes a
+    /// few milliseconds, and a larger one gains no more.
+    pub batch_commands_max: usize,
+    /// Events that wait in memory to be logged; what is more is taken from the
+    /// outbox later. Default 10,000, at most 20 MB.
+    pub log_queue_events_max: usize,
+    /// How long the log writer waits for company before it writes. Default 5 ms.
+    pub log_linger: Duration,
+    /// The longest pause between two tries of a log that is down. Default 5 s.
+    pub log_retry_max: Duration,
+    /// How often the database is asked for events that the registry missed. Default 500 ms.
+    pub relay_interval: Duration,
+}
+
+impl Default for PipelineConfig {
+    fn default() -> Self {
+        Self {
+            commands_max: 1_024,
+            batch_commands_max: 256,
+            log_queue_events_max: 10_000,
+            log_linger: Duration::from_millis(5),
+            log_retry_max: Duration::from_secs(5),
+            relay_interval: Duration::from_millis(500),
+        }
+    }
+}
+
+/// The running actors.
+#[derive(Debug)]
+pub struct Pipeline {
+    /// Takes commands.
+    pub commands: CommandQueue,
+    /// How far events have come.
+    pub progress: Arc<Progress>,
+    /// Decides nothing, commits everything.
+    pub job_actor: Kept<JobActor>,
+    /// Hands events to connections.
+    pub registry: Kept<GroupRegistry>,
+    /// Hands events to the log.
+    pub log_writer: Kept<EventLogWriter>,
+    /// Brings what the registry missed.
+    pub relay: Kept<Relay>,
+    arbiters: Vec<Arbiter>,
+}
+
+impl Pipeline {
+    /// Starts the actors, each on a thread of its own, and has what a former process
+    /// left in the outbox relayed and logged. Must run within an actix system.
+    pub fn start(
+        store: Store,
+        hub: HubHandle,
+        config: &PipelineConfig,
+    ) -> Result<Self, StoreError> {
+        let (unlogged_from, last) = store.jobs.outbox_start()?;
+        // All before the outbox's first event stands in the log, so a former process
+        // has relayed it.
+        let relayed = unlogged_from.map_or(last, |first| first - 1);
+        let progress = Arc::new(Progress::new(relayed));
+
+        let log_arbiter = Arbiter::new();
+        let log_writer = {
+            let (store, progress, config) = (store.clone(), Arc::clone(&progress), config.clone());
+            Kept::start("event log writer", &log_arbiter.handle(), move |lifeline| {
+                EventLogWriter::new(store.clone(), Arc::clone(&progress), &config, lifeline)
+            })
+        };
+        let registry_arbiter = Arbiter::new();
+        let registry = {
+            let (progress, log_writer) = (Arc::clone(&progress), log_writer.clone());
+            Kept::start("group registry", &registry_arbiter.handle(), move |lifeline| {
+                let progress = Arc::clone(&progress);
+                GroupRegistry::new(hub.clone(), log_writer.clone(), progress, lifeline)
+            })
+        };
+        let relay = {
+            let (store, progress) = (store.clone(), Arc::clone(&progress));
+            let (registry, interval) = (registry.clone(), config.relay_interval);
+            Kept::start("relay", &registry_arbiter.handle(), move |lifeline| {
+                let (store, progress) = (store.clone(), Arc::clone(&progress));
+                Relay::new(store, registry.clone(), progress, interval, lifeline)
+            })
+        };
+        let job_arbiter = Arbiter::new();
+        let job_actor = {
+            let (store, config) = (Arc::clone(&store.jobs), config.clone());
+            let (registry, progress) = (registry.clone(), Arc::clone(&progress));
+            Kept::start("job actor", &job_arbiter.handle(), move |lifeline| {
+                let (store, progress) = (Arc::clone(&store), Arc::clone(&progress));
+                JobActor::new(store, registry.clone(), progress, &config, lifeline)
+            })
+        };
+        forget_old_keys(&store, &job_arbiter);
+        let commands = CommandQueue::new(job_actor.clone(), config.commands_max);
+        let arbiters = vec![job_arbiter, registry_arbiter, log_arbiter];
+        Ok(Self { commands, progress, job_actor, registry, log_writer, relay, arbiters })
+    }
+
+    /// Waits until every event that was committed is in the log, or the time is up;
+    /// answers whether it is. What is not, is logged by the next process.
+    pub async fn flush(&self, time_limit: Duration) -> bool {
+        self.progress.wait_logged(self.progress.committed(), time_limit).await
+    }
+
+    /// Ends the actors' threads.
+    pub fn stop(self) {
+        for arbiter in self.arbiters {
+            arbiter.stop();
+        }
+    }
+}
+
+/// How often outlived idempotency keys are removed.
+const KEY_PURGE_INTERVAL: Duration = Duration::from_secs(600);
+
+fn forget_old_keys(store: &Store, arbiter: &Arbiter) {
+    let jobs = Arc::clone(&store.jobs);
+    arbiter.spawn(async move {
+        let mut ticks = tokio::time::interval(KEY_PURGE_INTERVAL);
+        loop {
+            ticks.tick().await;
+            let jobs = Arc::clone(&jobs);
+            let before = Timestamp::now().saturating_add_millis(-IDEMPOTENCY_KEY_LIFETIME_MILLIS);
+            match blocking(move || jobs.purge_idempotency_keys(before)).await {
+                Ok(0) => {}
+                Ok(count) => log::debug!("forgot {count} outlived idempotency keys"),
+                Err(error) => log::warn!("outlived idempotency keys stay for now: {error}"),
+            }
+        }
+    });
+}
+
+/// Runs a call of the store on a thread made for blocking.
+pub async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    actix_web::web::block(call)
+        .await
+        .unwrap_or_else(|_| Err(StoreError::Unavailable("the call was cut short".to_owned())))
+}
+
+/// One thread for an actor that blocks.
+fn start_thread<A: Actor<Context = actix::SyncContext<A>>>(
+    make: impl Fn() -> A + Send + Sync + 'static,
+) -> actix::Addr<A> {
+    actix::SyncArbiter::start(1, make)
+}

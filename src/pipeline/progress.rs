@@ -1,0 +1,98 @@
+//! How far events have come, for whoever wants to know.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::jobs::Sequence;
+
+/// The state of a part of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PartState {
+    /// It does what it is for.
+    Up,
+    /// It will, but is behind.
+    Degraded,
+    /// It does not.
+    Down,
+}
+
+/// The last sequence that was committed here, relayed to connections, and logged.
+#[derive(Debug)]
+pub struct Progress {
+    committed: AtomicU64,
+    relayed: AtomicU64,
+    logged: watch::Sender<Sequence>,
+    log_state: AtomicU8,
+}
+
+impl Progress {
+    /// All up to `relayed` was relayed and logged by a former process.
+    #[must_use]
+    pub fn new(relayed: Sequence) -> Self {
+        Self {
+            committed: AtomicU64::new(relayed),
+            relayed: AtomicU64::new(relayed),
+            logged: watch::Sender::new(relayed),
+            log_state: AtomicU8::new(PartState::Up as u8),
+        }
+    }
+
+    /// The last sequence known to be committed.
+    #[must_use]
+    pub fn committed(&self) -> Sequence {
+        self.committed.load(Ordering::Acquire)
+    }
+
+    /// The last sequence that was handed to the connections.
+    #[must_use]
+    pub fn relayed(&self) -> Sequence {
+        self.relayed.load(Ordering::Acquire)
+    }
+
+    /// The last sequence known to be logged.
+    #[must_use]
+    pub fn logged(&self) -> Sequence {
+        *self.logged.borrow()
+    }
+
+    /// How the log does, as its writer last saw it.
+    #[must_use]
+    pub fn log_state(&self) -> PartState {
+        match self.log_state.load(Ordering::Acquire) {
+            0 => PartState::Up,
+            1 => PartState::Degraded,
+            _ => PartState::Down,
+        }
+    }
+
+    /// Waits until all up to `sequence` is logged, or the time is up; answers whether it is.
+    pub async fn wait_logged(&self, sequence: Sequence, time_limit: Duration) -> bool {
+        let mut logged = self.logged.subscribe();
+        let reached = logged.wait_for(|logged| *logged >= sequence);
+        matches!(tokio::time::timeout(time_limit, reached).await, Ok(Ok(_)))
+    }
+
+    pub(super) fn set_committed(&self, sequence: Sequence) {
+        self.committed.fetch_max(sequence, Ordering::AcqRel);
+    }
+
+    pub(super) fn set_relayed(&self, sequence: Sequence) {
+        self.set_committed(sequence);
+        self.relayed.fetch_max(sequence, Ordering::AcqRel);
+    }
+
+    pub(super) fn set_logged(&self, sequence: Sequence) {
+        self.logged.send_if_modified(|logged| {
+            let is_further = sequence > *logged;
+            *logged = (*logged).max(sequence);
+            is_further
+        });
+    }
+
+    pub(super) fn set_log_state(&self, state: PartState) {
+        self.log_state.store(state as u8, Ordering::Release);
+    }
+}

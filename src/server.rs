@@ -1,0 +1,212 @@
+//! Builds the parts, wires them, and owns the order of start and of stop.
+//!
+//! The builder here is the one that tests use too: what is tested is what runs.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_cors::Cors;
+use actix_web::dev::ServerHandle;
+use actix_web::http::StatusCode;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::middleware::{Condition, from_fn};
+use actix_web::{App, HttpRequest, HttpServer, web};
+use tokio::sync::Semaphore;
+
+use crate::auth::{AuthConfig, Authenticator, WeakSecret, bearer_token};
+use crate::http::{self, DemoAccess, HttpState, Origins};
+use crate::hub::{DispatchHub, HUB_PATHS};
+use crate::jobs::Caller;
+use crate::pipeline::{Pipeline, PipelineConfig};
+use crate::signalr::{CloseReason, HubHandle, HubOptions, HubServer, Identity, remember_socket};
+use crate::store::{self, Store, StoreConfig, StoreError};
+
+/// What a server is made of.
+#[derive(Clone)]
+pub struct ServerConfig {
+    /// Address and port; port 0 picks a free one.
+    pub listen: String,
+    /// The databases.
+    pub store: StoreConfig,
+    /// Who may call.
+    pub auth: AuthConfig,
+    /// From which pages.
+    pub origins: Origins,
+    /// Lets everybody in as a persona.
+    pub demo: Option<Arc<DemoAccess>>,
+    /// Bounds and intervals of the pipeline.
+    pub pipeline: PipelineConfig,
+    /// Timers and bounds of the hub.
+    pub hub: HubOptions,
+    /// How long a stop may take.
+    pub stop_timeout: Duration,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Tokens could be forged.
+    #[error(transparent)]
+    Secret(#[from] WeakSecret),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// Which address.
+        address: String,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// A server that takes requests.
+pub struct RunningServer {
+    /// Where.
+    pub address: SocketAddr,
+    /// Takes commands, and knows how far events have come.
+    pub pipeline: Pipeline,
+    /// The databases.
+    pub store: Store,
+    hub: HubHandle,
+    http: ServerHandle,
+    stop_timeout: Duration,
+}
+
+/// How long a client may take to send a request's head.
+const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a closed connection is given to take what was sent last.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Starts a server. Must run within an actix system.
+pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
+    let authenticator = Authenticator::new(&config.auth)?;
+    let store = store::open(&config.store)?;
+    let hub = hub_server(config.hub.clone(), authenticator.clone(), store.clone());
+    let pipeline = Pipeline::start(store.clone(), hub.handle(), &config.pipeline)?;
+    let state = HttpState {
+        commands: pipeline.commands.clone(),
+        store: store.clone(),
+        progress: Arc::clone(&pipeline.progress),
+        authenticator,
+        reads: Arc::new(Semaphore::new(http::READS_MAX)),
+        demo: config.demo.clone(),
+    };
+    let handle = hub.handle();
+    let (address, http) = listen(&config, state, hub)?;
+    let stop_timeout = config.stop_timeout;
+    Ok(RunningServer { address, pipeline, store, hub: handle, http, stop_timeout })
+}
+
+fn hub_server(
+    options: HubOptions,
+    authenticator: Authenticator,
+    store: Store,
+) -> HubServer<DispatchHub> {
+    let authenticate = move |request: &HttpRequest| {
+        identify(request, &authenticator).ok_or(StatusCode::UNAUTHORIZED)
+    };
+    HubServer::new(options, authenticate, move || DispatchHub::new(store.clone()))
+}
+
+/// The caller of a hub request. Browsers cannot set headers on every kind of it, so
+/// the token may stand in the query instead; the header wins.
+fn identify(request: &HttpRequest, authenticator: &Authenticator) -> Option<Identity<Arc<Caller>>> {
+    let query;
+    let token = match request.headers().get(AUTHORIZATION) {
+        Some(header) => bearer_token(header.to_str().ok()?)?,
+        None => {
+            query = web::Query::<Vec<(String, String)>>::from_query(request.query_string()).ok()?;
+            let (_, token) = query.iter().find(|(name, _)| name == "access_token")?;
+            token
+        }
+    };
+    let proved = authenticator.authenticate(token).ok()?;
+    let user_id = Some(proved.caller.actor.id.clone());
+    Some(Identity { user: proved.caller, user_id, expires_at: Some(proved.expires_at) })
+}
+
+fn listen(
+    config: &ServerConfig,
+    state: HttpState,
+    hub: HubServer<DispatchHub>,
+) -> Result<(SocketAddr, ServerHandle), StartError> {
+    let state = web::Data::new(state);
+    let origins = web::Data::new(config.origins.clone());
+    let failed = |error| StartError::Listen { address: config.listen.clone(), error };
+    let server = HttpServer::new(move || {
+        let hub = hub.clone();
+        App::new()
+            .app_data(state.clone())
+            .app_data(origins.clone())
+            .wrap(Condition::new(!origins.allowed().is_empty(), cors(&origins)))
+            .wrap(from_fn(http::around))
+            .configure(move |config| hub.configure(&HUB_PATHS, config))
+            .configure(http::configure)
+    })
+    .on_connect(remember_socket)
+    // Small messages must not wait for an acknowledgement of those before them.
+    .tcp_nodelay(true)
+    // A client that shuts its half is gone; otherwise nobody would notice.
+    .h1_allow_half_closed(false)
+    .client_request_timeout(REQUEST_HEAD_TIMEOUT)
+    .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+    .shutdown_timeout(config.stop_timeout.as_secs().max(1))
+    .backlog(4096)
+    .max_connections(100_000)
+    .disable_signals()
+    .bind(&config.listen)
+    .map_err(failed)?;
+    let address = *server.addrs().first().ok_or_else(|| failed(io::ErrorKind::Other.into()))?;
+    let server = server.run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    Ok((address, handle))
+}
+
+/// Lets configured origins read answers, as SignalR's browser client asks for it:
+/// with credentials, and so by name.
+fn cors(origins: &Origins) -> Cors {
+    let origins = origins.clone();
+    Cors::default()
+        .allowed_origin_fn(move |origin, request| {
+            let host = request.headers.get("host").and_then(|host| host.to_str().ok());
+            origin.to_str().is_ok_and(|origin| origins.is_allowed(origin, host))
+        })
+        .allow_any_method()
+        .allow_any_header()
+        .expose_headers([
+            "etag",
+            "location",
+            "retry-after",
+            "x-event-id",
+            "x-event-sequence",
+            "x-request-id",
+        ])
+        .supports_credentials()
+        .max_age(600)
+}
+
+impl RunningServer {
+    /// How many hub connections there are.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.hub.connections()
+    }
+
+    /// Stops in order: no new connections; connections are told to come back; what is
+    /// in flight is finished; the log is written; threads end.
+    pub async fn stop(self) {
+        let stopping = self.http.stop(true);
+        self.hub.close_all(&CloseReason::ServerShutdown);
+        stopping.await;
+        if !self.pipeline.flush(self.stop_timeout).await {
+            log::warn!("not every event is in the log; the next start brings the rest");
+        }
+        self.pipeline.stop();
+    }
+}

@@ -1,0 +1,265 @@
+//! All SQL. Behind two traits, so that nothing else knows which database it is:
+//! [`JobStore`] holds jobs, contractors, idempotency keys and the outbox;
+//! [`EventLog`] holds the log, in the same database or in another one.
+//!
+//! Every call blocks and belongs on a thread made for it. [`open`] picks the
+//! backend by URL; `sqlite/` is one backend, and a second one would stand beside it.
+
+mod commit;
+mod sqlite;
+
+use std::sync::Arc;
+
+pub use commit::{CommitTransaction, Committed, StoredAnswer, commit_batch};
+
+use crate::jobs::{
+    CommandRequest, CommittedEvent, Contractor, ContractorId, EventType, Job, JobId, JobStatus,
+    Region, Scope, Sequence, Timestamp,
+};
+
+/// The most rows that one list answers.
+pub const PAGE_ROWS_MAX: usize = 500;
+
+/// How long an idempotency key is honoured.
+pub const IDEMPOTENCY_KEY_LIFETIME_MILLIS: i64 = 24 * 60 * 60 * 1000;
+
+/// The database did not do its part. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, is locked, full or read-only; later it may work.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// What it holds or answers is not what this program wrote.
+    #[error("the database holds unexpected data: {0}")]
+    Corrupt(String),
+    /// The URL names no database that this program knows.
+    #[error("{0}")]
+    Url(String),
+}
+
+/// A page of a list, in a stable order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// At most as many as were asked for.
+    pub items: Vec<T>,
+    /// Where the next page starts; none on the last.
+    pub next: Option<PageCursor>,
+    /// The last sequence that is contained, read in the same snapshot.
+    pub sequence: Sequence,
+}
+
+/// The key of a page's last row: the next page holds what sorts after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageCursor {
+    /// A job's start as text, or a contractor's name.
+    pub key: String,
+    /// The row's id.
+    pub id: String,
+}
+
+/// Which jobs to list. Absent parts do not limit.
+#[derive(Debug, Clone, Default)]
+pub struct JobFilter {
+    /// Of this region.
+    pub region: Option<Region>,
+    /// Assigned to this contractor.
+    pub contractor_id: Option<ContractorId>,
+    /// Of this status.
+    pub status: Option<JobStatus>,
+    /// That end after this.
+    pub from: Option<Timestamp>,
+    /// That start before this.
+    pub to: Option<Timestamp>,
+    /// After this row.
+    pub cursor: Option<PageCursor>,
+    /// 1 to [`PAGE_ROWS_MAX`].
+    pub limit: usize,
+}
+
+/// Which contractors to list. Absent parts do not limit.
+#[derive(Debug, Clone, Default)]
+pub struct ContractorFilter {
+    /// Of this region.
+    pub region: Option<Region>,
+    /// After this row.
+    pub cursor: Option<PageCursor>,
+    /// 1 to [`PAGE_ROWS_MAX`].
+    pub limit: usize,
+}
+
+/// Which events to read. Absent parts do not limit.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// Past this sequence.
+    pub after: Sequence,
+    /// Announced to this group.
+    pub group: Option<String>,
+    /// Of this type.
+    pub event_type: Option<EventType>,
+    /// Of this job.
+    pub job_id: Option<JobId>,
+    /// 1 to [`PAGE_ROWS_MAX`].
+    pub limit: usize,
+}
+
+/// An event on its way into the log.
+#[derive(Debug, Clone)]
+pub struct LogEntry {
+    /// The event.
+    pub event: Arc<CommittedEvent>,
+    /// When it was handed to the connections; none where the log took it from the
+    /// outbox, which does not know.
+    pub published_at: Option<Timestamp>,
+}
+
+/// Jobs, contractors, idempotency keys and the outbox.
+pub trait JobStore: Send + Sync + 'static {
+    /// Decides the commands in order and writes what they change, in one
+    /// transaction: a refused command harms no other, and either everything is
+    /// durable or nothing happened.
+    fn commit(&self, requests: &[CommandRequest], now: Timestamp) -> Result<Committed, StoreError>;
+
+    /// The job, within the scope, and the last sequence of the same snapshot.
+    fn job(&self, scope: &Scope, id: JobId) -> Result<(Option<Job>, Sequence), StoreError>;
+
+    /// The jobs within scope and filter, by start, then id.
+    fn jobs(&self, scope: &Scope, filter: &JobFilter) -> Result<Page<Job>, StoreError>;
+
+    /// The contractor, whoever asks.
+    fn contractor(&self, id: ContractorId) -> Result<Option<Contractor>, StoreError>;
+
+    /// The contractors within scope and filter, by name, then id. A contractor is
+    /// within a scope that names its region, or itself.
+    fn contractors(
+        &self,
+        scope: &Scope,
+        filter: &ContractorFilter,
+    ) -> Result<Page<Contractor>, StoreError>;
+
+    /// The last sequence that was taken; 0 before the first event.
+    fn last_sequence(&self) -> Result<Sequence, StoreError>;
+
+    /// The outbox's events past a sequence, in order, at most `limit`.
+    fn outbox_after(
+        &self,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<CommittedEvent>, StoreError>;
+
+    /// The lowest sequence in the outbox, and the last one taken, of one snapshot.
+    /// All below the lowest stand in the log; with none, all up to the last do.
+    fn outbox_start(&self) -> Result<(Option<Sequence>, Sequence), StoreError>;
+
+    /// Removes events from the outbox that the log holds: those up to `last`.
+    fn clear_outbox(&self, last: Sequence) -> Result<(), StoreError>;
+
+    /// Forgets idempotency keys of before this time; answers how many.
+    fn purge_idempotency_keys(&self, before: Timestamp) -> Result<usize, StoreError>;
+
+    /// Whether the database answers.
+    fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// The log of all events: append-only, each event once, by sequence.
+pub trait EventLog: Send + Sync + 'static {
+    /// Writes events in one transaction. Those that it already holds are left as
+    /// they are. With `clear_outbox`, which is for a log that shares the jobs'
+    /// database, their outbox rows go in the same transaction.
+    fn append(&self, entries: &[LogEntry], clear_outbox: bool) -> Result<(), StoreError>;
+
+    /// Events within scope and filter, in sequence order.
+    fn read(&self, scope: &Scope, filter: &EventFilter) -> Result<Vec<CommittedEvent>, StoreError>;
+
+    /// Whether the database answers and can be written.
+    fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// The databases of one server.
+#[derive(Clone)]
+pub struct Store {
+    /// Jobs and outbox.
+    pub jobs: Arc<dyn JobStore>,
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// Whether the two are one database, so that one transaction can span them.
+    pub log_shares_database: bool,
+}
+
+/// What [`open`] needs to know.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// `sqlite://PATH`.
+    pub database_url: String,
+    /// The log's; none is the same database.
+    pub event_log_database_url: Option<String>,
+    /// Who writes the log, as its rows say.
+    pub node_id: String,
+    /// Apply what migrations are pending.
+    pub migrate: bool,
+}
+
+/// Opens the databases. The jobs' one must answer; a log of its own may be
+/// missing for now, and is migrated once it can be.
+pub fn open(config: &StoreConfig) -> Result<Store, StoreError> {
+    sqlite::open(config)
+}
+
+/// The migrations that the databases lack, by name; applies nothing.
+pub fn pending_migrations(config: &StoreConfig) -> Result<Vec<String>, StoreError> {
+    sqlite::pending_migrations(config)
+}
+
+impl Store {
+    /// Events within scope and filter, whether logged by now or still in the
+    /// outbox, in sequence order, without a gap.
+    ///
+    /// The outbox is read first: an event moves from there to the log, so it may be
+    /// seen twice, which is mended here, but never missed.
+    pub fn events(
+        &self,
+        scope: &Scope,
+        filter: &EventFilter,
+    ) -> Result<Page<CommittedEvent>, StoreError> {
+        let last = self.jobs.last_sequence()?;
+        // At most one page of the outbox is needed: what lies beyond belongs to a later page.
+        let unlogged = self.jobs.outbox_after(filter.after, PAGE_ROWS_MAX)?;
+        let unlogged_reach =
+            if unlogged.len() < PAGE_ROWS_MAX { None } else { unlogged.last().map(|e| e.sequence) };
+        let mut items = self.log.read(scope, filter)?;
+        let logged_until = items.last().map_or(filter.after, |event| event.sequence);
+        let page_is_full = items.len() >= filter.limit;
+        if !page_is_full {
+            let more = unlogged.into_iter().filter(|event| {
+                event.sequence > logged_until && in_scope(event, scope) && matches(event, filter)
+            });
+            items.extend(more);
+        }
+        items.truncate(filter.limit);
+        let reached = items.last().map_or(filter.after, |event| event.sequence);
+        let sequence = if items.len() == filter.limit {
+            reached
+        } else {
+            unlogged_reach.unwrap_or(last).max(reached)
+        };
+        Ok(Page { items, next: None, sequence })
+    }
+}
+
+/// Whether an event is of a scope: of its regions, or announced to its contractor.
+fn in_scope(event: &CommittedEvent, scope: &Scope) -> bool {
+    match scope {
+        Scope::All => true,
+        Scope::Only { regions, contractor_id } => {
+            regions.contains(&event.region)
+                || contractor_id
+                    .is_some_and(|id| event.groups.contains(&crate::jobs::contractor_group(id)))
+        }
+    }
+}
+
+fn matches(event: &CommittedEvent, filter: &EventFilter) -> bool {
+    event.sequence > filter.after
+        && filter.group.as_ref().is_none_or(|group| event.groups.contains(group))
+        && filter.event_type.is_none_or(|event_type| event.event_type == event_type)
+        && filter.job_id.is_none_or(|job_id| event.job_id == job_id)
+}

@@ -1,0 +1,128 @@
+//! The jobs' database.
+
+use diesel::SqliteConnection;
+use diesel::dsl::min;
+use diesel::prelude::*;
+
+use super::commit::Transaction;
+use super::connection::Database;
+use super::rows::{EventRow, number, stored_sequence};
+use super::schema::{event_sequence, idempotency_keys, outbox};
+use super::{contractors, jobs};
+use crate::jobs::{
+    CommandRequest, CommittedEvent, Contractor, ContractorId, Job, JobId, Scope, Sequence,
+    Timestamp,
+};
+use crate::store::{
+    Committed, ContractorFilter, JobFilter, JobStore, Page, StoreError, commit_batch,
+};
+
+/// Jobs, contractors, idempotency keys and the outbox, in one file.
+pub(super) struct SqliteJobStore {
+    pub(super) database: Database,
+}
+
+impl JobStore for SqliteJobStore {
+    fn commit(&self, requests: &[CommandRequest], now: Timestamp) -> Result<Committed, StoreError> {
+        self.database.write(|connection| commit_batch(&mut Transaction(connection), requests, now))
+    }
+
+    fn job(&self, scope: &Scope, id: JobId) -> Result<(Option<Job>, Sequence), StoreError> {
+        self.database
+            .read(|connection| Ok((jobs::one(connection, scope, id)?, last_sequence(connection)?)))
+    }
+
+    fn jobs(&self, scope: &Scope, filter: &JobFilter) -> Result<Page<Job>, StoreError> {
+        self.database.read(|connection| {
+            let (items, next) = jobs::list(connection, scope, filter)?;
+            Ok(Page { items, next, sequence: last_sequence(connection)? })
+        })
+    }
+
+    fn contractor(&self, id: ContractorId) -> Result<Option<Contractor>, StoreError> {
+        self.database.read(|connection| contractors::one(connection, id))
+    }
+
+    fn contractors(
+        &self,
+        scope: &Scope,
+        filter: &ContractorFilter,
+    ) -> Result<Page<Contractor>, StoreError> {
+        self.database.read(|connection| {
+            let (items, next) = contractors::list(connection, scope, filter)?;
+            Ok(Page { items, next, sequence: last_sequence(connection)? })
+        })
+    }
+
+    fn last_sequence(&self) -> Result<Sequence, StoreError> {
+        self.database.read(last_sequence)
+    }
+
+    fn outbox_after(
+        &self,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<CommittedEvent>, StoreError> {
+        self.database.read(|connection| outbox_after(connection, after, limit))
+    }
+
+    fn outbox_start(&self) -> Result<(Option<Sequence>, Sequence), StoreError> {
+        self.database.read(|connection| {
+            let first: Option<i64> =
+                outbox::table.select(min(outbox::sequence)).get_result(connection)?;
+            let first = first.map(|first| number("outbox.sequence", first)).transpose()?;
+            Ok((first, last_sequence(connection)?))
+        })
+    }
+
+    fn clear_outbox(&self, last: Sequence) -> Result<(), StoreError> {
+        self.database.write(|connection| {
+            let logged = outbox::table.filter(outbox::sequence.le(stored_sequence(last)));
+            diesel::delete(logged).execute(connection)?;
+            Ok(())
+        })
+    }
+
+    fn purge_idempotency_keys(&self, before: Timestamp) -> Result<usize, StoreError> {
+        self.database.write(|connection| {
+            let outlived =
+                idempotency_keys::table.filter(idempotency_keys::created_at.lt(before.to_string()));
+            Ok(diesel::delete(outlived).execute(connection)?)
+        })
+    }
+
+    fn ping(&self) -> Result<(), StoreError> {
+        self.last_sequence().map(|_| ())
+    }
+}
+
+fn last_sequence(connection: &mut SqliteConnection) -> Result<Sequence, StoreError> {
+    let last: i64 = event_sequence::table.select(event_sequence::last).get_result(connection)?;
+    number("event_sequence.last", last)
+}
+
+fn outbox_after(
+    connection: &mut SqliteConnection,
+    after: Sequence,
+    limit: usize,
+) -> Result<Vec<CommittedEvent>, StoreError> {
+    let rows: Vec<EventRow> = outbox::table
+        .filter(outbox::sequence.gt(stored_sequence(after)))
+        .order(outbox::sequence)
+        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+        .select((
+            outbox::sequence,
+            outbox::event_id,
+            outbox::event_type,
+            outbox::schema_version,
+            outbox::job_id,
+            outbox::region,
+            outbox::payload,
+            outbox::published_to,
+            outbox::actor_id,
+            outbox::correlation_id,
+            outbox::occurred_at,
+        ))
+        .load(connection)?;
+    rows.into_iter().map(EventRow::event).collect()
+}

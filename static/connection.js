@@ -1,0 +1,151 @@
+/**
+ * One SignalR connection that never gives up. It knows the hub and its methods'
+ * names, but not what they are about.
+ *
+ * The client's own automatic reconnect covers neither a failed first start nor a
+ * server that sends the client away for good, so one loop here covers every case:
+ * connect, prepare, be live, and after any end wait a little longer than last time.
+ */
+
+/** @type {typeof import("@microsoft/signalr")} */
+const signalR = /** @type {any} */ (globalThis).signalR;
+
+/**
+ * `connecting` for the first time; `catching-up` while what was missed is loaded;
+ * `live`; `reconnecting` after a loss; `offline` once several attempts have failed;
+ * `refused` when the server will not have this user; `closed` by the page itself.
+ *
+ * @typedef {"connecting" | "catching-up" | "live" | "reconnecting" | "offline" | "refused" | "closed"} LiveState
+ */
+
+/**
+ * @typedef {object} LiveStatus
+ * @property {LiveState} state
+ * @property {number} since when the page was last live, or began to try; in milliseconds
+ * @property {unknown} error why the last attempt failed; null when none has
+ */
+
+const DELAY_MS_FIRST = 500;
+const DELAY_MS_MAX = 15000;
+
+/** After so many failed attempts, about three seconds, it is more than a hiccup. */
+const ATTEMPTS_BEFORE_OFFLINE = 3;
+
+export class LiveConnection {
+  /**
+   * @param {object} options
+   * @param {string} options.url
+   * @param {() => Promise<string>} options.token asked for again at every attempt
+   * @param {Record<string, (...args: any[]) => void>} options.handlers by hub method
+   * @param {(invoke: (method: string, ...args: any[]) => Promise<any>) => Promise<void>} options.prepare
+   *   runs after each connect, before the state is live; its failure is a failed attempt
+   * @param {(error: unknown) => boolean} options.isFinal whether to stop trying after this error
+   * @param {(status: LiveStatus) => void} options.onStatus
+   */
+  constructor({ url, token, handlers, prepare, isFinal, onStatus }) {
+    this.prepare = prepare;
+    this.isFinal = isFinal;
+    this.onStatus = onStatus;
+    /** @type {LiveStatus} */
+    this.status = { state: "connecting", since: Date.now(), error: null };
+    this.isClosed = false;
+    this.wasLive = false;
+    this.attempts = 0;
+    /** Ends the wait before the next attempt. */
+    this.hurry = () => {};
+    this.hub = new signalR.HubConnectionBuilder()
+      .withUrl(url, { accessTokenFactory: token })
+      // What goes wrong is told on the page.
+      .configureLogging(signalR.LogLevel.None)
+      .build();
+    for (const [method, handler] of Object.entries(handlers)) this.hub.on(method, handler);
+    this.retryNow = () => this.hurry();
+  }
+
+  /** Runs until {@link close}, or until an error is final. */
+  async run() {
+    addEventListener("online", this.retryNow);
+    document.addEventListener("visibilitychange", this.retryNow);
+    try {
+      while (!this.isClosed) {
+        const ended = await this.once();
+        if (this.isClosed) break;
+        if (ended && this.isFinal(ended)) {
+          this.report("refused", ended);
+          return;
+        }
+        await this.wait(ended);
+      }
+    } finally {
+      removeEventListener("online", this.retryNow);
+      document.removeEventListener("visibilitychange", this.retryNow);
+    }
+  }
+
+  /** Ends the connection for good. */
+  async close() {
+    this.isClosed = true;
+    this.status = { ...this.status, state: "closed" };
+    this.hurry();
+    await this.hub.stop();
+  }
+
+  /**
+   * One connection, from its start to its end.
+   *
+   * @returns {Promise<unknown>} why it could not be made; null when it was live and ended
+   */
+  async once() {
+    /** @type {(value: null) => void} */
+    let end = () => {};
+    const ended = new Promise((resolve) => (end = resolve));
+    // The client keeps every callback that it is given, so there is only one, which
+    // ends whichever connection is the current one.
+    if (!this.endCurrent) this.hub.onclose(() => this.endCurrent?.());
+    this.endCurrent = () => end(null);
+    try {
+      await this.hub.start();
+      if (this.isClosed) return null;
+      this.report("catching-up", null);
+      await this.prepare((method, ...args) => this.hub.invoke(method, ...args));
+    } catch (error) {
+      await this.hub.stop().catch(() => {});
+      return error ?? new Error("the connection could not be made");
+    }
+    if (this.hub.state === signalR.HubConnectionState.Connected && !this.isClosed) {
+      this.wasLive = true;
+      this.attempts = 0;
+      this.status.since = Date.now();
+      this.report("live", null);
+    }
+    await ended;
+    if (this.status.state === "live") this.status.since = Date.now();
+    return null;
+  }
+
+  /** @param {unknown} error */
+  async wait(error) {
+    this.attempts += error ? 1 : 0;
+    const isOffline = this.attempts >= ATTEMPTS_BEFORE_OFFLINE || !navigator.onLine;
+    this.report(isOffline ? "offline" : this.wasLive ? "reconnecting" : "connecting", error);
+    const delay = Math.min(DELAY_MS_FIRST * 2 ** this.attempts, DELAY_MS_MAX);
+    // The jitter keeps a thousand pages from coming back in the same instant.
+    const jittered = delay * (0.5 + Math.random() / 2);
+    await new Promise((resolve) => {
+      const timer = setTimeout(resolve, jittered);
+      this.hurry = () => {
+        clearTimeout(timer);
+        resolve(undefined);
+      };
+    });
+    this.hurry = () => {};
+  }
+
+  /** @param {LiveState} state @param {unknown} error */
+  report(state, error) {
+    if (this.isClosed) return;
+    // While it tries again it stays what it was: only being live ends being offline.
+    this.status = { state, since: this.status.since, error };
+    this.onStatus(this.status);
+  }
+}

@@ -1,0 +1,194 @@
+//! A server in the test's own process, on real files, with somebody to call it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use signalbox::auth::{AuthConfig, Claims, issue};
+use signalbox::http::Origins;
+use signalbox::jobs::{Actor, Regions, Role};
+use signalbox::jobs::{
+    AssignJob, Caller, Command, CommandRequest, ContractorId, CreateContractor, CreateJob, EventId,
+    Job, JobId, Receipt, Region, RescheduleJob, Subject, Timestamp, Window,
+};
+use signalbox::pipeline::{CommandError, PipelineConfig};
+use signalbox::server::{RunningServer, ServerConfig, start};
+use signalbox::signalr::HubOptions;
+use signalbox::store::StoreConfig;
+use tempfile::TempDir;
+
+use super::database::Database;
+
+pub const SECRET: &str = "a secret for tests, of 32 bytes or more";
+pub const REGION: &str = "north";
+
+/// A running server and its folder.
+pub struct Site {
+    pub server: RunningServer,
+    pub folder: TempDir,
+}
+
+/// What a test wants otherwise.
+pub struct SiteOptions {
+    pub pipeline: PipelineConfig,
+    pub hub: HubOptions,
+    /// The log's own database file, below the site's folder.
+    pub event_log: Option<&'static str>,
+}
+
+impl Default for SiteOptions {
+    fn default() -> Self {
+        let pipeline = PipelineConfig {
+            // Retries and relays come soon, so that tests need not wait for them.
+            log_retry_max: Duration::from_millis(100),
+            relay_interval: Duration::from_millis(20),
+            ..PipelineConfig::default()
+        };
+        Self { pipeline, hub: HubOptions::default(), event_log: None }
+    }
+}
+
+impl Site {
+    pub async fn start() -> Self {
+        Self::start_with(SiteOptions::default()).await
+    }
+
+    pub async fn start_with(options: SiteOptions) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let file = |name: &str| format!("sqlite://{}", folder.path().join(name).display());
+        let config = ServerConfig {
+            listen: "127.0.0.1:0".to_owned(),
+            store: StoreConfig {
+                database_url: file("signalbox.db"),
+                event_log_database_url: options.event_log.map(file),
+                node_id: "test".to_owned(),
+                migrate: true,
+            },
+            auth: AuthConfig { secret: SECRET.to_owned(), issuer: None, audience: None },
+            origins: Origins::default(),
+            demo: None,
+            pipeline: options.pipeline,
+            hub: options.hub,
+            stop_timeout: Duration::from_secs(5),
+        };
+        let server = start(config).expect("the server starts");
+        Self { server, folder }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.server.address)
+    }
+
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    /// The jobs' database; the log's too, unless it has its own.
+    pub fn database(&self) -> Database {
+        Database::open(&self.path("signalbox.db"))
+    }
+
+    pub async fn submit(&self, command: Command) -> Result<Receipt, CommandError> {
+        self.server.pipeline.commands.submit(request(command)).await
+    }
+
+    pub async fn contractor(&self) -> ContractorId {
+        let id = ContractorId::fresh();
+        let create = CreateContractor {
+            id,
+            name: "Ada".to_owned(),
+            region: region(),
+            timezone: "Europe/Berlin".to_owned(),
+        };
+        self.submit(Command::CreateContractor(create)).await.expect("a contractor");
+        id
+    }
+
+    /// A job on a day of its own, assigned to this contractor if there is one.
+    pub async fn job(&self, day: i64, contractor: Option<ContractorId>) -> Job {
+        let create = CreateJob {
+            id: JobId::fresh(),
+            title: "Boiler inspection".to_owned(),
+            customer: "Harbour Hotel".to_owned(),
+            address: "1 Quay Street".to_owned(),
+            region: region(),
+            timezone: "Europe/Berlin".to_owned(),
+            window: window(day, 0),
+            contractor_ids: contractor.into_iter().collect(),
+        };
+        let receipt = self.submit(Command::CreateJob(create)).await.expect("a job");
+        job_of(receipt)
+    }
+
+    /// Moves the job to the hour of its day.
+    pub async fn reschedule(
+        &self,
+        job: &Job,
+        day: i64,
+        hour: i64,
+    ) -> Result<Receipt, CommandError> {
+        let window = window(day, hour);
+        self.submit(Command::RescheduleJob(RescheduleJob { job_id: job.id, window, reason: None }))
+            .await
+    }
+
+    pub async fn assign(
+        &self,
+        job: &Job,
+        contractor_ids: Vec<ContractorId>,
+    ) -> Result<Receipt, CommandError> {
+        self.submit(Command::AssignJob(AssignJob { job_id: job.id, contractor_ids })).await
+    }
+
+    pub fn token(&self, role: &str, regions: &[&str], contractor: Option<ContractorId>) -> String {
+        token(role, regions, contractor)
+    }
+}
+
+/// A token of a test's caller, good for ten minutes.
+pub fn token(role: &str, regions: &[&str], contractor: Option<ContractorId>) -> String {
+    let until = SystemTime::now() + Duration::from_secs(600);
+    let claims = Claims {
+        sub: format!("{role}-1"),
+        exp: until.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs(),
+        name: Some("Tess".to_owned()),
+        roles: vec![role.to_owned()],
+        regions: regions.iter().map(|region| (*region).to_owned()).collect(),
+        contractor_id: contractor.map(|id| id.to_string()),
+        iss: None,
+        aud: None,
+    };
+    issue(SECRET, &claims).expect("the secret is long enough")
+}
+
+pub fn region() -> Region {
+    Region::parse(REGION).expect("a region")
+}
+
+/// An hour of a day, both counted from a fixed one.
+pub fn window(day: i64, hour: i64) -> Window {
+    const FIRST_DAY_MILLIS: i64 = 1_800_000_000_000;
+    let start = FIRST_DAY_MILLIS + (day * 24 + hour) * 3_600_000;
+    let time = |millis| Timestamp::from_millis(millis).expect("a time");
+    Window::new(time(start), time(start + 3_600_000)).expect("a window")
+}
+
+pub fn request(command: Command) -> CommandRequest {
+    let actor = Actor { id: "root".to_owned(), role: Role::Admin, name: None };
+    let caller = Caller { actor, is_admin: true, regions: Regions::All, contractor_id: None };
+    CommandRequest {
+        caller: Arc::new(caller),
+        correlation_id: "test".to_owned(),
+        event_id: EventId::fresh(),
+        if_match: None,
+        idempotency: None,
+        command,
+    }
+}
+
+pub fn job_of(receipt: Receipt) -> Job {
+    match receipt.subject {
+        Subject::Job(job) => job,
+        Subject::Contractor(_) => panic!("the command was about a job"),
+    }
+}
