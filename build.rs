@@ -22,6 +22,8 @@ const VENDORED: [(&str, &str); 1] =
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    // They are embedded by a macro, which cannot say so itself.
+    println!("cargo:rerun-if-changed=migrations");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let staged = out.join("static");
     // A file that was deleted in the source must not live on in the binary.

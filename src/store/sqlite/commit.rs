@@ -1,17 +1,21 @@
 //! The statements of a batch. What a batch needs is loaded by one statement per
-//! table, however many commands it has; rows are written by statements that stay
-//! prepared, which inside SQLite is faster than one large statement.
+//! table, however many commands it has; rows are written one by one by statements that
+//! stay prepared, which inside SQLite is faster than one large statement.
+//!
+//! No trigger looks for overlaps once more. A batch may move one job away and another
+//! one in, or let two change places; its rows are written in the order of their ids,
+//! and SQLite cannot put a trigger off until they are all there.
 
 use diesel::SqliteConnection;
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_query;
 use diesel::sql_types::{Bool, Text};
 
-use super::rows::{
-    BusyRow, ContractorRow, JobRow, ReceiptRow, contractor_ids, number, stored_sequence, to_json,
+use super::rows::{BusyRow, ContractorRow, JobRow, ReceiptRow, number, stored_sequence, to_json};
+use super::schema::{contractors, idempotency_keys, job_assignments, jobs, outbox};
+use super::statements::{
+    BusyWindows, JobsById, ReceiptsByKey, TakeSequences, UpdateAssignments, UpdateJob,
 };
-use super::schema::{contractors, event_sequence, idempotency_keys, job_assignments, jobs, outbox};
 use crate::jobs::{
     BusyWindow, CommittedEvent, Contractor, ContractorId, Job, JobChange, JobId, Sequence,
     StoredReceipt, Timestamp, Window,
@@ -23,13 +27,7 @@ pub(super) struct Transaction<'a>(pub(super) &'a mut SqliteConnection);
 
 impl CommitTransaction for Transaction<'_> {
     fn load_jobs(&mut self, ids: &[JobId]) -> Result<Vec<Job>, StoreError> {
-        let wanted = sql::<Bool>("jobs.id IN (SELECT value FROM json_each(")
-            .bind::<Text, _>(to_json(&ids)?)
-            .sql("))");
-        let rows: Vec<(JobRow, String)> = jobs::table
-            .filter(wanted)
-            .select((JobRow::as_select(), contractor_ids()))
-            .load(self.0)?;
+        let rows: Vec<(JobRow, String)> = JobsById { ids: to_json(&ids)? }.load(self.0)?;
         rows.into_iter().map(|(row, contractor_ids)| row.job(&contractor_ids)).collect()
     }
 
@@ -47,16 +45,8 @@ impl CommitTransaction for Transaction<'_> {
         keys: &[(String, String)],
         not_before: Timestamp,
     ) -> Result<Vec<StoredReceipt>, StoreError> {
-        let rows: Vec<ReceiptRow> = sql_query(
-            "SELECT kept.subject, kept.key, kept.digest, kept.receipt
-             FROM json_each(?1) AS wanted
-             JOIN idempotency_keys AS kept
-               ON kept.subject = wanted.value ->> 0 AND kept.key = wanted.value ->> 1
-             WHERE kept.created_at >= ?2",
-        )
-        .bind::<Text, _>(to_json(&keys)?)
-        .bind::<Text, _>(not_before.to_string())
-        .load(self.0)?;
+        let receipts = ReceiptsByKey { keys: to_json(&keys)?, not_before: not_before.to_string() };
+        let rows: Vec<ReceiptRow> = receipts.load(self.0)?;
         rows.into_iter().map(ReceiptRow::stored_receipt).collect()
     }
 
@@ -64,27 +54,15 @@ impl CommitTransaction for Transaction<'_> {
         &mut self,
         queries: &[(ContractorId, Window)],
     ) -> Result<Vec<BusyWindow>, StoreError> {
-        // No window is longer than the longest, so one that starts earlier than that
-        // before another one is over by then: which gives the index a lower bound.
         let wanted: Vec<_> = queries
             .iter()
             .map(|(contractor_id, window)| {
+                // What starts earlier than the longest window before another is over by then.
                 let reach = window.start().saturating_add_millis(-Window::MILLIS_MAX);
-                (contractor_id, reach, window.start(), window.end())
+                (contractor_id, window.start(), window.end(), reach)
             })
             .collect();
-        let rows: Vec<BusyRow> = sql_query(
-            "SELECT busy.contractor_id, busy.job_id, busy.start_utc, busy.end_utc
-             FROM json_each(?1) AS wanted
-             CROSS JOIN job_assignments AS busy
-             WHERE busy.contractor_id = wanted.value ->> 0
-               AND busy.start_utc >= wanted.value ->> 1
-               AND busy.start_utc < wanted.value ->> 3
-               AND busy.end_utc > wanted.value ->> 2
-               AND busy.is_live",
-        )
-        .bind::<Text, _>(to_json(&wanted)?)
-        .load(self.0)?;
+        let rows: Vec<BusyRow> = BusyWindows { wanted: to_json(&wanted)? }.load(self.0)?;
         rows.into_iter().map(BusyRow::busy_window).collect()
     }
 
@@ -119,10 +97,7 @@ impl CommitTransaction for Transaction<'_> {
     }
 
     fn take_sequences(&mut self, count: u64) -> Result<Sequence, StoreError> {
-        let last: i64 = diesel::update(event_sequence::table)
-            .set(event_sequence::last.eq(event_sequence::last + stored_sequence(count)))
-            .returning(event_sequence::last)
-            .get_result(self.0)?;
+        let last: i64 = TakeSequences { count: stored_sequence(count) }.get_result(self.0)?;
         let last: Sequence = number("event_sequence.last", last)?;
         Ok(last + 1 - count)
     }
@@ -199,19 +174,17 @@ fn update_job(
     job: &Job,
     loaded_version: i64,
 ) -> Result<(), StoreError> {
-    let loaded = jobs::table
-        .filter(jobs::id.eq(job.id.to_string()))
-        .filter(jobs::version.eq(loaded_version));
-    let rows = diesel::update(loaded)
-        .set((
-            jobs::start_utc.eq(job.window.start().to_string()),
-            jobs::end_utc.eq(job.window.end().to_string()),
-            jobs::status.eq(job.status.as_str()),
-            jobs::cancellation_reason.eq(job.cancellation_reason.as_deref()),
-            jobs::version.eq(i64::from(job.version)),
-            jobs::updated_at.eq(job.updated_at.to_string()),
-        ))
-        .execute(connection)?;
+    let update = UpdateJob {
+        start_utc: job.window.start().to_string(),
+        end_utc: job.window.end().to_string(),
+        status: job.status.as_str(),
+        cancellation_reason: job.cancellation_reason.clone(),
+        version: i64::from(job.version),
+        updated_at: job.updated_at.to_string(),
+        id: job.id.to_string(),
+        loaded_version,
+    };
+    let rows = update.execute(connection)?;
     if rows == 1 {
         Ok(())
     } else {
@@ -252,12 +225,12 @@ fn move_assignments(connection: &mut SqliteConnection, job: &Job) -> Result<(), 
     if job.contractor_ids.is_empty() {
         return Ok(());
     }
-    diesel::update(job_assignments::table.filter(job_assignments::job_id.eq(job.id.to_string())))
-        .set((
-            job_assignments::start_utc.eq(job.window.start().to_string()),
-            job_assignments::end_utc.eq(job.window.end().to_string()),
-            job_assignments::is_live.eq(job.status.is_live()),
-        ))
-        .execute(connection)?;
+    let update = UpdateAssignments {
+        start_utc: job.window.start().to_string(),
+        end_utc: job.window.end().to_string(),
+        is_live: job.status.is_live(),
+        job_id: job.id.to_string(),
+    };
+    update.execute(connection)?;
     Ok(())
 }

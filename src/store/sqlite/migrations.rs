@@ -57,11 +57,11 @@ pub(super) fn pending(
     }
     let applied: Vec<String> =
         sql::<Text>("SELECT version FROM __diesel_schema_migrations").load(connection)?;
-    let is_pending = |migration: &dyn Migration<Sqlite>| {
-        !applied.contains(&migration.name().version().to_string())
-    };
-    let names = sorted(contents)?;
-    Ok(names.iter().filter(|one| is_pending(&***one)).map(|one| one.name().to_string()).collect())
+    let names = sorted(contents)?.into_iter().map(|migration| {
+        let is_applied = applied.contains(&migration.name().version().to_string());
+        (is_applied, migration.name().to_string())
+    });
+    Ok(names.filter(|(is_applied, _)| !is_applied).map(|(_, name)| name).collect())
 }
 
 /// Applies what the database lacks.

@@ -15,6 +15,7 @@ mod jobs;
 mod migrations;
 mod rows;
 mod schema;
+mod statements;
 mod url;
 
 use std::path::{Path, PathBuf};
@@ -36,9 +37,12 @@ pub(super) fn open(config: &StoreConfig) -> Result<Store, StoreError> {
     let preparation = Preparation { contents, migrate: config.migrate };
     // The pools would hide what is wrong for half a second, and then say less.
     FileManager::preparing(&jobs, preparation)?.connect()?;
-    let database = Database::new(FileManager::existing(&jobs)?, Arc::new(Gate::default()));
+    let gate = Arc::new(Gate::default());
+    let database = Database::new(FileManager::existing(&jobs)?, Arc::clone(&gate));
     let log_database = match &log {
-        None => database.clone(),
+        // Pools of its own also in the same file: whatever keeps the log's connections
+        // busy takes none from the commands. The gate is one, as the file has one writer.
+        None => Database::new(FileManager::existing(&jobs)?, gate),
         Some(path) => open_log(path, config.migrate)?,
     };
     let log_shares_database = log.is_none();

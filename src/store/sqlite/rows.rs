@@ -9,7 +9,7 @@ use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use super::schema::{contractors, idempotency_keys, jobs};
+use super::schema::{contractors, jobs};
 use crate::jobs::{
     BusyWindow, CommittedEvent, Contractor, EventType, Job, JobStatus, Receipt, Region, Sequence,
     StoredReceipt, Timestamp, Window,
@@ -89,15 +89,11 @@ impl ContractorRow {
 }
 
 /// What `job_assignments` says of a contractor's time.
-#[derive(Debug, QueryableByName)]
+#[derive(Debug, Queryable)]
 pub(super) struct BusyRow {
-    #[diesel(sql_type = Text)]
     contractor_id: String,
-    #[diesel(sql_type = Text)]
     job_id: String,
-    #[diesel(sql_type = Text)]
     start_utc: String,
-    #[diesel(sql_type = Text)]
     end_utc: String,
 }
 
@@ -113,8 +109,7 @@ impl BusyRow {
 }
 
 /// A row of `idempotency_keys`, without its age.
-#[derive(Debug, QueryableByName)]
-#[diesel(table_name = idempotency_keys)]
+#[derive(Debug, Queryable)]
 pub(super) struct ReceiptRow {
     subject: String,
     key: String,

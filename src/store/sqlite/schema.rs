@@ -108,3 +108,7 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(jobs, job_assignments);
+
+#[cfg(test)]
+#[path = "schema_tests.rs"]
+mod tests;

@@ -1,0 +1,10 @@
+//! The store on real SQLite files.
+
+mod commit;
+mod event_log;
+mod idempotency;
+mod laws;
+mod migrations;
+mod outage;
+mod reads;
+mod site;
