@@ -115,6 +115,10 @@ impl Authenticator {
         let expires_at = SystemTime::UNIX_EPOCH
             .checked_add(Duration::from_secs(claims.exp))
             .ok_or_else(|| Unauthenticated("the expiry is no time".to_owned()))?;
+        // The library lets a token in for the rest of the second that it ends in.
+        if SystemTime::now() >= expires_at {
+            return Err(Unauthenticated("the token has expired".to_owned()));
+        }
         Ok(Authenticated { caller: Arc::new(caller(claims)?), expires_at })
     }
 }
@@ -265,6 +269,16 @@ mod tests {
             [hs512.expect("signed"), other.expect("signed"), expired.expect("signed"), none]
         {
             assert!(checks.authenticate(&token).is_err(), "{token}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_refused_from_its_expiry_on() {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+        for (exp, is_accepted) in [(now.as_secs(), false), (now.as_secs() + 60, true)] {
+            let token = issue(SECRET, &Claims { exp, ..claims(&["admin"], &[]) });
+            let checked = authenticator(plain()).authenticate(&token.expect("signed"));
+            assert_eq!(checked.is_ok(), is_accepted, "{exp}");
         }
     }
 

@@ -5,7 +5,7 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage as _, HttpResponse, web};
 
 use super::problem::Problem;
 use super::request::RequestId;
@@ -73,7 +73,7 @@ fn is_loopback(host: &str) -> bool {
 const HUB_PREFIX: &str = "/hub/";
 
 /// What a page from here may load and do.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; \
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; connect-src 'self'; \
      img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
 
@@ -129,19 +129,17 @@ fn refused_origin(is_hub: bool, id: &RequestId, path: &str) -> HttpResponse {
     }
 }
 
-/// A problem that a handler returned, with the request's id in it.
+/// A problem that a handler returned, with the request's id in it. Its headers stay,
+/// also those that were added on the way here for another origin.
 fn named(
     response: ServiceResponse<BoxBody>,
     id: &RequestId,
     path: &str,
 ) -> ServiceResponse<BoxBody> {
     let problem = response.response().error().and_then(|error| error.as_error::<Problem>());
-    match problem.map(|problem| problem.response(id.as_str(), path)) {
+    match problem.map(|problem| problem.body(id.as_str(), path)) {
         None => response,
-        Some(answer) => {
-            let request: HttpRequest = response.request().clone();
-            ServiceResponse::new(request, answer)
-        }
+        Some(body) => response.map_body(|_, _| BoxBody::new(body)),
     }
 }
 

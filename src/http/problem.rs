@@ -108,6 +108,19 @@ impl Problem {
     /// The response, which names the request.
     #[must_use]
     pub fn response(&self, request_id: &str, path: &str) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        response.insert_header(("Content-Type", "application/problem+json"));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header(("Retry-After", RETRY_AFTER_SECONDS));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.insert_header(("WWW-Authenticate", HeaderValue::from_static("Bearer")));
+        }
+        response.body(self.body(request_id, path))
+    }
+
+    /// The response's body.
+    pub(super) fn body(&self, request_id: &str, path: &str) -> String {
         let extension =
             self.extension.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
         let body = ProblemJson {
@@ -121,15 +134,7 @@ impl Problem {
             errors: &self.errors,
             extension: extension.collect(),
         };
-        let mut response = HttpResponse::build(self.status);
-        response.insert_header(("Content-Type", "application/problem+json"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header(("Retry-After", RETRY_AFTER_SECONDS));
-        }
-        if self.status == StatusCode::UNAUTHORIZED {
-            response.insert_header(("WWW-Authenticate", HeaderValue::from_static("Bearer")));
-        }
-        response.body(serde_json::to_string(&body).expect("a problem has string keys only"))
+        serde_json::to_string(&body).expect("a problem has string keys only")
     }
 }
 
@@ -144,7 +149,7 @@ impl ResponseError for Problem {
         self.status
     }
 
-    /// What every request passes writes it again with the request's id.
+    /// What every request passes writes the body again with the request's id.
     fn error_response(&self) -> HttpResponse {
         self.response("", "")
     }

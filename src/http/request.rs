@@ -165,7 +165,9 @@ fn if_match(request: &HttpRequest) -> Result<Option<Version>, Problem> {
     let inner = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
     match inner {
         Some(tag) if !tag.contains('"') => {
-            Ok(Some(if is_weak { 0 } else { tag.parse().unwrap_or(0) }))
+            // Tags are compared as texts: `01` is not the tag of version 1.
+            let version = tag.parse().ok().filter(|version: &Version| version.to_string() == tag);
+            Ok(Some(version.filter(|_| !is_weak).unwrap_or(0)))
         }
         Some(_) | None => Err(Problem::malformed("If-Match is not one entity tag")),
     }

@@ -49,7 +49,8 @@ pub struct PipelineConfig {
     /// Events that wait in memory to be logged; what is more is taken from the
     /// outbox later. Default 10,000, at most 20 MB.
     pub log_queue_events_max: usize,
-    /// How long the log writer waits for company before it writes. Default 5 ms.
+    /// How long the log writer waits for company before it writes. Default 20 ms: a
+    /// transaction per event would take the disk from the commands.
     pub log_linger: Duration,
     /// The longest pause between two tries of a log that is down. Default 5 s.
     pub log_retry_max: Duration,
@@ -63,7 +64,7 @@ impl Default for PipelineConfig {
             commands_max: 1_024,
             batch_commands_max: 256,
             log_queue_events_max: 10_000,
-            log_linger: Duration::from_millis(5),
+            log_linger: Duration::from_millis(20),
             log_retry_max: Duration::from_secs(5),
             relay_interval: Duration::from_millis(500),
         }
