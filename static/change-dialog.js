@@ -122,8 +122,8 @@ class ChangeDialog {
   changedText(now) {
     if (!now) return "This job is no longer among yours.";
     const change = this.desk.jobs.changeOf(now);
-    const who = change ? `${actorName(change)} was first: ${eventWord(change.type).toLowerCase()}.` : "Somebody was first.";
-    return `${who} The job is now ${statusWord(now.status).toLowerCase()}, ${jobWindow(now)}.`;
+    const who = change ? `${actorName(change)} ${eventWord(change.type).toLowerCase()} this job` : "Somebody changed this job";
+    return `${who} meanwhile. It is now ${statusWord(now.status).toLowerCase()}: ${jobWindow(now)}.`;
   }
 
   /** @param {{ text: string, details: string[], isPause?: boolean } | null} problem */

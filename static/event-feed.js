@@ -72,14 +72,13 @@ export class EventFeed {
         element("span", { class: "feed-type" }, eventWord(event.type)),
         element("span", { class: "dim" }, `by ${actorName(event)}`),
       ),
-      element("p", { class: "feed-title" }, event.title),
+      element("p", { class: "feed-title" }, event.title, element("span", { class: "dim zone" }, ` ${event.timezone}`)),
       element(
         "p",
         { class: "feed-change" },
         before && element("s", {}, before),
         before && " → ",
         element("span", {}, after),
-        event.type !== "JobAssigned" && element("span", { class: "dim zone" }, ` ${event.timezone}`),
       ),
       reason && element("p", { class: "feed-reason" }, element("q", {}, reason)),
     );

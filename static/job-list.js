@@ -82,7 +82,9 @@ export class JobList {
     const byDay = new Map();
     for (const job of jobs.sort(byStart)) {
       const day = dayOf(job);
-      byDay.set(day, [...(byDay.get(day) ?? []), job]);
+      const sameDay = byDay.get(day);
+      if (sameDay) sameDay.push(job);
+      else byDay.set(day, [job]);
     }
     const days = [...byDay.keys()].sort();
     forgetOthers(this.days, new Set(days));
@@ -262,7 +264,8 @@ function notes(job, change, state) {
         element("span", { class: "change-what" }, isRecent(change) ? `Just ${eventWord(change.type).toLowerCase()}` : eventWord(change.type)),
         ` by ${actorName(change)} at ${clock(Date.parse(change.occurredAt))}: `,
         before && element("s", {}, before),
-        before && element("span", { "aria-label": "now" }, " → "),
+        before && element("span", { "aria-hidden": true }, " → "),
+        before && element("span", { class: "visually-hidden" }, " changed to "),
         element("strong", {}, after),
         reason && element("q", {}, reason),
       ),
@@ -301,13 +304,14 @@ function isShown(job, state) {
 /** @param {Job[]} shown @param {number} known */
 function countText(shown, known) {
   const cancelled = shown.filter((job) => job.status === "cancelled").length;
-  const parts = [`${shown.length} of ${known}`, cancelled > 0 && `${cancelled} cancelled`];
+  const all = shown.length === known ? `${known}` : `${shown.length} of ${known}`;
+  const parts = [all, cancelled > 0 && `${cancelled} cancelled`];
   return parts.filter(Boolean).join(" · ");
 }
 
 function skeleton() {
   const lines = Array.from({ length: 5 }, () => element("li", { class: "job ghost", "aria-hidden": true }));
-  return element("div", {}, element("p", { class: "visually-hidden" }, "Loading jobs"), element("ul", {}, ...lines));
+  return element("div", {}, element("p", { class: "visually-hidden" }, "Loading jobs"), element("ul", { class: "ghosts" }, ...lines));
 }
 
 /** @param {string} failure */

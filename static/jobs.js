@@ -36,7 +36,8 @@ const NO_REASON = "No reason provided";
 export class Jobs {
   /**
    * @param {object} options
-   * @param {(job: Job) => boolean} options.isMine whether this user sees the job
+   * @param {(job: { contractorIds: string[] }) => boolean} options.isMine whether this
+   *   user sees the job
    * @param {(id: string) => Promise<Job | null>} options.fetchJob null when there is no
    *   such job for this user
    * @param {() => void} options.onChange
@@ -68,6 +69,9 @@ export class Jobs {
       if (!loaded.has(id) && !isNewer) this.byId.delete(id);
     }
     for (const job of jobs) this.take(job);
+    for (const id of [...this.changes.keys()]) {
+      if (!this.byId.has(id)) this.changes.delete(id);
+    }
     this.onChange();
   }
 
@@ -79,7 +83,7 @@ export class Jobs {
 
   /**
    * Takes an event, and notes it as the job's last change. A job that is not known is
-   * fetched.
+   * fetched, unless the event says that it is not this user's.
    *
    * @param {JobEvent} event
    */
@@ -87,8 +91,10 @@ export class Jobs {
     const last = this.changes.get(event.jobId);
     if (!last || last.jobVersion < event.jobVersion) this.changes.set(event.jobId, event);
     const known = this.byId.get(event.jobId);
-    if (!known) {
+    if (!known && this.isMine(event)) {
       void this.fetch(event);
+    } else if (!known) {
+      this.gone.set(event.jobId, Math.max(event.jobVersion, this.gone.get(event.jobId) ?? 0));
     } else if (event.jobVersion > known.version) {
       this.take(changed(known, event));
     }

@@ -115,7 +115,7 @@ export function shortDay(moment, zone) {
 }
 
 /**
- * A day's heading: `Today, Tuesday 24 November`.
+ * A day's heading: `Tuesday 24 November`, and the day's name where it has one, `Today`.
  *
  * @param {string} date as {@link localDate} writes it
  * @param {string} today

@@ -60,11 +60,13 @@ export function beforeAndAfter(event, names) {
   /** @param {string} [start] @param {string} [end] */
   const windowOf = (start, end) => windowText(Date.parse(start ?? ""), Date.parse(end ?? ""), zone);
   switch (event.type) {
-    case "JobRescheduled":
-      return {
-        before: windowOf(event.previousStartUtc, event.previousEndUtc),
-        after: windowOf(event.newStartUtc, event.newEndUtc),
-      };
+    case "JobRescheduled": {
+      const before = windowOf(event.previousStartUtc, event.previousEndUtc);
+      const after = windowOf(event.newStartUtc, event.newEndUtc);
+      // On the same day, only the times differ.
+      const day = after.slice(0, after.indexOf(",") + 2);
+      return { before, after: before.startsWith(day) ? after.slice(day.length) : after };
+    }
     case "JobAssigned":
       return { before: names(event.previousContractorIds ?? []), after: names(event.contractorIds) };
     case "JobCancelled":
@@ -99,12 +101,8 @@ export function problemWords(error, known) {
         }),
       };
     case "version_mismatch":
-      return {
-        text: "Not saved: somebody was first.",
-        details: problem.job
-          ? [`The job is now ${statusWord(problem.job.status).toLowerCase()}, ${jobWindow(problem.job)}, version ${problem.job.version}.`]
-          : [],
-      };
+      // The dialog shows the job as it is, and keeps that up to date.
+      return { text: "Not saved: somebody was first.", details: [] };
     case "job_cancelled":
       return { text: "Not saved: the job has been cancelled.", details: [] };
     case "job_completed":
