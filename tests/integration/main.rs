@@ -2,5 +2,8 @@
 
 mod crash;
 mod failure_domains;
+mod http;
+mod hub;
 mod layers;
+mod store;
 mod support;

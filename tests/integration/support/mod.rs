@@ -1,7 +1,9 @@
 //! Sets tests up, through public APIs only; asserts nothing but that it worked.
 
 pub mod database;
+pub mod http_client;
 pub mod program;
+pub mod raw_websocket;
 pub mod site;
 pub mod websocket;
 

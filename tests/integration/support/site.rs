@@ -26,6 +26,7 @@ pub const REGION: &str = "north";
 pub struct Site {
     pub server: RunningServer,
     pub folder: TempDir,
+    config: ServerConfig,
 }
 
 /// What a test wants otherwise.
@@ -34,6 +35,7 @@ pub struct SiteOptions {
     pub hub: HubOptions,
     /// The log's own database file, below the site's folder.
     pub event_log: Option<&'static str>,
+    pub origins: Origins,
 }
 
 impl Default for SiteOptions {
@@ -44,7 +46,8 @@ impl Default for SiteOptions {
             relay_interval: Duration::from_millis(20),
             ..PipelineConfig::default()
         };
-        Self { pipeline, hub: HubOptions::default(), event_log: None }
+        let (hub, origins) = (HubOptions::default(), Origins::default());
+        Self { pipeline, hub, event_log: None, origins }
     }
 }
 
@@ -65,14 +68,22 @@ impl Site {
                 migrate: true,
             },
             auth: AuthConfig { secret: SECRET.to_owned(), issuer: None, audience: None },
-            origins: Origins::default(),
+            origins: options.origins,
             demo: None,
             pipeline: options.pipeline,
             hub: options.hub,
             stop_timeout: Duration::from_secs(5),
         };
-        let server = start(config).expect("the server starts");
-        Self { server, folder }
+        let server = start(config.clone()).expect("the server starts");
+        Self { server, folder, config }
+    }
+
+    /// Stops the server, and starts another one on the same folder.
+    pub async fn restart(self) -> Self {
+        let Self { server, folder, config } = self;
+        server.stop().await;
+        let server = start(config.clone()).expect("the server starts again");
+        Self { server, folder, config }
     }
 
     pub fn url(&self, path: &str) -> String {
