@@ -55,30 +55,35 @@ pub struct HttpState {
 
 /// Mounts the routes.
 pub fn configure(config: &mut web::ServiceConfig) {
-    let resource = |path: &str| web::resource(path).default_service(web::to(method_not_allowed));
     config
         .service(
-            resource("/api/jobs")
+            resource("/api/jobs", "GET, POST")
                 .route(web::get().to(jobs::list))
                 .route(web::post().to(jobs::create)),
         )
-        .service(resource("/api/jobs/{id}").route(web::get().to(jobs::get)))
-        .service(resource("/api/jobs/{id}/assign").route(web::post().to(jobs::assign)))
-        .service(resource("/api/jobs/{id}/reschedule").route(web::put().to(jobs::reschedule)))
-        .service(resource("/api/jobs/{id}/cancel").route(web::post().to(jobs::cancel)))
+        .service(resource("/api/jobs/{id}", "GET").route(web::get().to(jobs::get)))
+        .service(resource("/api/jobs/{id}/assign", "POST").route(web::post().to(jobs::assign)))
         .service(
-            resource("/api/contractors")
+            resource("/api/jobs/{id}/reschedule", "PUT").route(web::put().to(jobs::reschedule)),
+        )
+        .service(resource("/api/jobs/{id}/cancel", "POST").route(web::post().to(jobs::cancel)))
+        .service(
+            resource("/api/contractors", "GET, POST")
                 .route(web::get().to(contractors::list))
                 .route(web::post().to(contractors::create)),
         )
-        .service(resource("/api/contractors/{id}").route(web::get().to(contractors::get)))
-        .service(resource("/api/events").route(web::get().to(events::list)))
-        .service(resource("/healthz").route(web::get().to(health::alive)))
-        .service(resource("/readyz").route(web::get().to(health::ready)))
-        .service(resource("/demo/personas").route(web::get().to(demo::personas)))
+        .service(resource("/api/contractors/{id}", "GET").route(web::get().to(contractors::get)))
+        .service(resource("/api/events", "GET").route(web::get().to(events::list)))
+        .service(resource("/healthz", "GET").route(web::get().to(health::alive)))
+        .service(resource("/readyz", "GET").route(web::get().to(health::ready)))
+        .service(resource("/demo/personas", "GET").route(web::get().to(demo::personas)))
         .default_service(web::to(static_files::serve));
 }
 
-async fn method_not_allowed() -> Result<actix_web::HttpResponse, Problem> {
-    Err(Problem::method_not_allowed())
+/// A path whose other methods are refused, with the ones that it has.
+fn resource(path: &str, allow: &'static str) -> actix_web::Resource {
+    let refuse = move || async move {
+        Err::<actix_web::HttpResponse, Problem>(Problem::method_not_allowed(allow))
+    };
+    web::resource(path).default_service(web::to(refuse))
 }

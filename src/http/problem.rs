@@ -24,7 +24,9 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     /// A member that only this code has.
-    extension: Option<(&'static str, Value)>,
+    extension: Option<Box<(&'static str, Value)>>,
+    /// The methods that the path does have.
+    allow: Option<&'static str>,
 }
 
 /// The body.
@@ -46,8 +48,8 @@ struct ProblemJson<'a> {
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        let (errors, extension) = (Vec::new(), None);
-        Self { status, code, detail: detail.into(), errors, extension }
+        let (errors, extension, allow) = (Vec::new(), None, None);
+        Self { status, code, detail: detail.into(), errors, extension, allow }
     }
 
     /// The request is not understood.
@@ -72,11 +74,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
-    /// The path has no such method.
+    /// The path has no such method, but these.
     #[must_use]
-    pub fn method_not_allowed() -> Self {
-        let detail = "this path has no such method";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let detail = format!("this path has {allow} only");
+        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
+        Self { allow: Some(allow), ..problem }
     }
 
     /// The body is not JSON.
@@ -116,13 +119,15 @@ impl Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             response.insert_header(("WWW-Authenticate", HeaderValue::from_static("Bearer")));
         }
+        if let Some(allow) = self.allow {
+            response.insert_header(("Allow", allow));
+        }
         response.body(self.body(request_id, path))
     }
 
     /// The response's body.
     pub(super) fn body(&self, request_id: &str, path: &str) -> String {
-        let extension =
-            self.extension.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+        let extension = self.extension.iter().map(|member| (member.0.to_owned(), member.1.clone()));
         let body = ProblemJson {
             r#type: format!("urn:signalbox:problem:{}", self.code),
             title: self.status.canonical_reason().unwrap_or(self.code),
@@ -171,11 +176,10 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::InvalidField(errors) => problem.errors = errors,
             Refusal::ScheduleConflict(jobs) => {
-                problem.extension =
-                    serde_json::to_value(jobs).ok().map(|jobs| ("conflictingJobIds", jobs));
+                problem.extension = member("conflictingJobIds", &jobs);
             }
             Refusal::VersionMismatch(job) => {
-                problem.extension = serde_json::to_value(*job).ok().map(|job| ("job", job));
+                problem.extension = member("job", &job);
             }
             Refusal::InvalidTimeWindow(_)
             | Refusal::Forbidden(_)
@@ -186,6 +190,10 @@ impl From<Refusal> for Problem {
         }
         problem
     }
+}
+
+fn member(name: &'static str, value: &impl Serialize) -> Option<Box<(&'static str, Value)>> {
+    serde_json::to_value(value).ok().map(|value| Box::new((name, value)))
 }
 
 impl From<CommandError> for Problem {

@@ -21,7 +21,7 @@ pub(super) async fn serve(request: HttpRequest) -> Result<HttpResponse, Problem>
         return Err(Problem::not_found("there is no such page"));
     };
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        return Err(Problem::method_not_allowed());
+        return Err(Problem::method_not_allowed("GET, HEAD"));
     }
     let hash: String = file.metadata.sha256_hash().iter().map(|b| format!("{b:02x}")).collect();
     let tag = format!("\"{hash}\"");

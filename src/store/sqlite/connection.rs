@@ -19,6 +19,9 @@ use crate::store::StoreError;
 /// How long a caller waits for a connection before it is told that there is none.
 const CONNECTION_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// How long opening waits for the first one.
+const FIRST_CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Lists run side by side; each holds a file handle and a page cache of 2 MB.
 const READ_CONNECTIONS_MAX: u32 = 4;
 
@@ -58,6 +61,15 @@ impl Database {
                 .build_unchecked(file.clone())
         };
         Self { gate, writes: pool(1), reads: pool(READ_CONNECTIONS_MAX) }
+    }
+
+    /// Waits for the first connection of each kind. Pools make them in the background,
+    /// which on a busy machine takes longer than a caller is to wait for one.
+    pub(super) fn await_connections(&self) -> Result<(), StoreError> {
+        for pool in [&self.writes, &self.reads] {
+            pool.get_timeout(FIRST_CONNECTION_TIMEOUT)?;
+        }
+        Ok(())
     }
 
     /// One transaction that holds the right to write from its begin: it cannot fail

@@ -39,6 +39,7 @@ pub(super) fn open(config: &StoreConfig) -> Result<Store, StoreError> {
     FileManager::preparing(&jobs, preparation)?.connect()?;
     let gate = Arc::new(Gate::default());
     let database = Database::new(FileManager::existing(&jobs)?, Arc::clone(&gate));
+    database.await_connections()?;
     let log_database = match &log {
         // Pools of its own also in the same file: whatever keeps the log's connections
         // busy takes none from the commands. The gate is one, as the file has one writer.

@@ -186,3 +186,17 @@ async fn a_server_without_its_jobs_is_alive_but_serves_nothing() {
         assert_eq!(problem, (503, &json!("store_unavailable"), "1"), "{answer:?}");
     }
 }
+
+#[actix_web::test]
+async fn a_refused_method_is_answered_with_those_that_the_path_has() {
+    let site = Site::start().await;
+    let api = Api::admin(&site);
+    for (method, path, allow) in [
+        ("DELETE", "/api/jobs", "GET, POST"),
+        ("POST", "/readyz", "GET"),
+        ("POST", "/", "GET, HEAD"),
+    ] {
+        let refused = api.call(method, path).send().await;
+        assert_eq!((refused.status, refused.header("allow")), (405, allow), "{method} {path}");
+    }
+}

@@ -8,8 +8,8 @@ use signalbox::auth::{AuthConfig, Claims, issue};
 use signalbox::http::Origins;
 use signalbox::jobs::{Actor, Regions, Role};
 use signalbox::jobs::{
-    AssignJob, Caller, Command, CommandRequest, ContractorId, CreateContractor, CreateJob, EventId,
-    Job, JobId, Receipt, Region, RescheduleJob, Subject, Timestamp, Window,
+    Caller, Command, CommandRequest, ContractorId, CreateContractor, CreateJob, EventId, Job,
+    JobId, Receipt, Region, RescheduleJob, Subject, Timestamp, Window,
 };
 use signalbox::pipeline::{CommandError, PipelineConfig};
 use signalbox::server::{RunningServer, ServerConfig, start};
@@ -141,14 +141,6 @@ impl Site {
         let window = window(day, hour);
         self.submit(Command::RescheduleJob(RescheduleJob { job_id: job.id, window, reason: None }))
             .await
-    }
-
-    pub async fn assign(
-        &self,
-        job: &Job,
-        contractor_ids: Vec<ContractorId>,
-    ) -> Result<Receipt, CommandError> {
-        self.submit(Command::AssignJob(AssignJob { job_id: job.id, contractor_ids })).await
     }
 
     pub fn token(&self, role: &str, regions: &[&str], contractor: Option<ContractorId>) -> String {
