@@ -4,26 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, oneshot};
 
+use super::command_error::CommandError;
 use super::job_actor::{JobActor, Submit};
 use super::keeper::Kept;
-use crate::jobs::{CommandRequest, Receipt, Refusal};
-
-/// Why a command was not carried out. Nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CommandError {
-    /// The rules forbid it.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// As many commands wait as may.
-    #[error("too many commands wait")]
-    Busy,
-    /// The database did not do its part; later it may.
-    #[error("the store is unavailable: {0}")]
-    Unavailable(String),
-    /// The program is wrong; the detail is for the log.
-    #[error("internal error: {0}")]
-    Internal(String),
-}
+use crate::jobs::{CommandRequest, Receipt};
 
 /// Takes commands, up to a bound, and has them carried out in the order of their
 /// arrival. Clones are the same queue.

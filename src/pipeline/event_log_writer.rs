@@ -194,7 +194,11 @@ impl Handler<Published> for EventLogWriter {
 
     fn handle(&mut self, published: Published, ctx: &mut Self::Context) {
         self.keep(published.0);
-        self.flush_after(self.linger, ctx);
+        if self.waiting.len() >= BATCH_EVENTS_MAX && self.failures == 0 {
+            self.flush(ctx);
+        } else {
+            self.flush_after(self.linger, ctx);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::command_queue::CommandError;
+use super::command_error::CommandError;
 use super::group_registry::{Committed, GroupRegistry};
 use super::keeper::{Kept, Lifeline, Panic};
 use super::progress::Progress;

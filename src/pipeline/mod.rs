@@ -12,6 +12,7 @@
 //! what does not fit into one behind the commit is dropped there and read again from
 //! the outbox. A [`Kept`] actor comes back after a panic.
 
+mod command_error;
 mod command_queue;
 mod event_log_writer;
 mod group_registry;
@@ -25,7 +26,8 @@ use std::time::Duration;
 
 use actix::{Actor, Arbiter};
 
-pub use command_queue::{CommandError, CommandQueue};
+pub use command_error::CommandError;
+pub use command_queue::CommandQueue;
 pub use event_log_writer::EventLogWriter;
 pub use group_registry::{Committed, GroupRegistry};
 pub use job_actor::{JobActor, Submit};
@@ -49,7 +51,7 @@ pub struct PipelineConfig {
     /// Events that wait in memory to be logged; what is more is taken from the
     /// outbox later. Default 10,000, at most 20 MB.
     pub log_queue_events_max: usize,
-    /// How long the log writer waits for company before it writes. Default 20 ms: a
+    /// How long the log writer waits for company before it writes. Default 50 ms: a
     /// transaction per event would take the disk from the commands.
     pub log_linger: Duration,
     /// The longest pause between two tries of a log that is down. Default 5 s.
@@ -64,7 +66,7 @@ impl Default for PipelineConfig {
             commands_max: 1_024,
             batch_commands_max: 256,
             log_queue_events_max: 10_000,
-            log_linger: Duration::from_millis(20),
+            log_linger: Duration::from_millis(50),
             log_retry_max: Duration::from_secs(5),
             relay_interval: Duration::from_millis(500),
         }

@@ -22,20 +22,21 @@ pub type ConnectionId = Rc<str>;
 pub(super) struct CloseConnection(pub(super) CloseReason);
 
 /// What session, shard and transport share of a connection. It belongs to one
-/// thread, so plain cells do.
+/// thread, so plain cells do. What a delivery touches comes first.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Connection {
-    pub(super) id: ConnectionId,
-    pub(super) transport: TransportKind,
-    pub(super) outbound: Outbound,
+    /// The last publication that reached it, so that two groups do not send it twice.
+    pub(super) reached_by: Cell<u64>,
     /// Chosen by the handshake; before it nothing is delivered.
     pub(super) protocol: Cell<Option<ProtocolKind>>,
+    pub(super) transport: TransportKind,
+    pub(super) outbound: Outbound,
+    pub(super) id: ConnectionId,
     /// The connection's place in the shard's table.
     pub(super) slot: Cell<usize>,
     /// The groups that it is in, each with its place among their members.
     pub(super) groups: RefCell<Vec<(Rc<str>, usize)>>,
-    /// The last publication that reached it, so that two groups do not send it twice.
-    pub(super) reached_by: Cell<u64>,
     pub(super) timers: Timers,
     session: RefCell<Option<Recipient<CloseConnection>>>,
     socket: Weak<Socket>,
@@ -117,17 +118,17 @@ impl Connection {
     pub(super) fn send(&self, message: &HubMessage) {
         if let Some(protocol) = self.protocol.get() {
             let frame = framed(protocol, self.transport, message);
-            if self.outbound.push(frame).is_err() {
+            if self.outbound.push(frame, Instant::now()).is_err() {
                 self.abort();
             }
         }
     }
 
-    /// Sends a message that many get.
-    pub(super) fn send_shared(&self, message: &SerializedMessage) {
+    /// Sends a message that many get. The time is asked once for all of them.
+    pub(super) fn send_shared(&self, message: &SerializedMessage, now: Instant) {
         if let Some(protocol) = self.protocol.get() {
             let frame = message.framed(protocol, self.transport).clone();
-            if self.outbound.push(frame).is_err() {
+            if self.outbound.push(frame, now).is_err() {
                 self.abort();
             }
         }

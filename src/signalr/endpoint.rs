@@ -14,15 +14,16 @@ use actix_web::{HttpRequest, HttpResponse, guard, web};
 use socket2::{SockRef, Socket};
 
 use super::connection::{Connection, Timers};
-use super::hub::{Hub, Methods};
+use super::hub::Hub;
 use super::negotiate::{
     ConnectionTokens, NegotiateVersion, TokenError, bad_version_json, negotiate_json,
 };
 use super::options::HubOptions;
 use super::outbound::Outbound;
 use super::session::{Session, SessionInput};
-use super::shard::{HubHandle, Shard};
+use super::shard::HubHandle;
 use super::transport::{TransportKind, websocket};
+use super::worker::HubWorker;
 
 /// Who a request comes from.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ struct Inner<H: Hub> {
     options: HubOptions,
     authenticate: Box<Authenticate<H::User>>,
     make_hub: Box<dyn Fn() -> H + Send + Sync>,
-    tokens: ConnectionTokens,
+    tokens: Arc<ConnectionTokens>,
     handle: HubHandle,
 }
 
@@ -54,15 +55,6 @@ impl<H: Hub> Clone for HubServer<H> {
     fn clone(&self) -> Self {
         Self { inner: Arc::clone(&self.inner) }
     }
-}
-
-/// What one worker thread needs to serve the hub.
-pub(super) struct HubWorker<H: Hub> {
-    pub(super) options: HubOptions,
-    pub(super) hub: Rc<H>,
-    pub(super) methods: Methods<H>,
-    pub(super) shard: Rc<Shard>,
-    server: HubServer<H>,
 }
 
 impl<H: Hub> HubServer<H> {
@@ -77,6 +69,7 @@ impl<H: Hub> HubServer<H> {
         make_hub: impl Fn() -> H + Send + Sync + 'static,
     ) -> Self {
         let tokens = ConnectionTokens::new(options.reservation_timeout, options.reservations_max);
+        let tokens = Arc::new(tokens);
         let handle = HubHandle::new(&options);
         let (authenticate, make_hub) = (Box::new(authenticate), Box::new(make_hub));
         Self { inner: Arc::new(Inner { options, authenticate, make_hub, tokens, handle }) }
@@ -96,11 +89,12 @@ impl<H: Hub> HubServer<H> {
             hub: Rc::new((self.inner.make_hub)()),
             methods: H::methods(),
             shard: self.inner.handle.start_shard(self.inner.options.clone()),
-            server: self.clone(),
+            tokens: Arc::clone(&self.inner.tokens),
         });
+        let endpoint = Rc::new(Endpoint { worker, server: self.clone() });
         for path in paths {
-            let negotiate = Rc::clone(&worker);
-            let connect = Rc::clone(&worker);
+            let negotiate = Rc::clone(&endpoint);
+            let connect = Rc::clone(&endpoint);
             config.service(
                 web::resource(format!("{path}/negotiate"))
                     .route(web::route().guard(guard::Post()).to(move |request: HttpRequest| {
@@ -117,25 +111,19 @@ impl<H: Hub> HubServer<H> {
             )));
         }
     }
-
-    /// Forgets an ended connection's token.
-    fn release(&self, token: &str) {
-        self.inner.tokens.release(token);
-    }
 }
 
 async fn method_not_allowed() -> HttpResponse {
     HttpResponse::MethodNotAllowed().finish()
 }
 
-impl<H: Hub> HubWorker<H> {
-    /// Ends what the connection holds outside of its worker.
-    pub(super) fn release(&self, token: Option<&str>) {
-        if let Some(token) = token {
-            self.server.release(token);
-        }
-    }
+/// Answers the requests of one worker thread.
+struct Endpoint<H: Hub> {
+    worker: Rc<HubWorker<H>>,
+    server: HubServer<H>,
+}
 
+impl<H: Hub> Endpoint<H> {
     fn authenticate(&self, request: &HttpRequest) -> Result<Identity<H::User>, StatusCode> {
         (self.server.inner.authenticate)(request)
     }
@@ -149,14 +137,14 @@ impl<H: Hub> HubWorker<H> {
         let Some(version) = NegotiateVersion::parse(query.get("negotiateversion")) else {
             return json(bad_version_json());
         };
-        let tokens = &self.server.inner.tokens;
+        let tokens = &self.worker.tokens;
         match tokens.reserve(version, identity.user_id, Instant::now()) {
             Some(reservation) => json(negotiate_json(version, &reservation)),
             None => HttpResponse::ServiceUnavailable().insert_header(("Retry-After", "1")).finish(),
         }
     }
 
-    fn serve(self: &Rc<Self>, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
+    fn serve(&self, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
         let identity = match self.authenticate(request) {
             Ok(identity) => identity,
             Err(status) => return HttpResponse::new(status),
@@ -196,21 +184,21 @@ impl<H: Hub> HubWorker<H> {
         let Some(token) = token else {
             return text(StatusCode::BAD_REQUEST, "Connection ID required");
         };
-        match self.server.inner.tokens.is_active(token, Instant::now()) {
+        match self.worker.tokens.is_active(token, Instant::now()) {
             None => unknown_connection(),
             Some(_) => answer,
         }
     }
 
     fn connect_websocket(
-        self: &Rc<Self>,
+        &self,
         request: &HttpRequest,
         payload: web::Payload,
         identity: Identity<H::User>,
         token: Option<&str>,
     ) -> HttpResponse {
         let now = Instant::now();
-        let tokens = &self.server.inner.tokens;
+        let tokens = &self.worker.tokens;
         let id = match token {
             None => tokens.unnegotiated(),
             Some(token) => match tokens.claim(token, identity.user_id.as_deref(), now) {
@@ -228,18 +216,18 @@ impl<H: Hub> HubWorker<H> {
         let connection = Rc::new(Connection::new(
             id.into(),
             TransportKind::WebSockets,
-            Outbound::new(self.options.output_bytes_max, now),
+            Outbound::new(self.worker.options.output_bytes_max, now),
             Timers::new(now, identity.expires_at.map(|at| now + until(at))),
             socket_of(request),
         ));
         match websocket::accept(request, Rc::clone(&connection)) {
             Ok(response) => {
                 let input = SessionInput { payload, token: token.map(str::to_owned) };
-                Session::new(Rc::clone(self), connection, identity.user, input).start();
+                Session::new(Rc::clone(&self.worker), connection, identity.user, input).start();
                 response
             }
             Err(status) => {
-                self.release(token);
+                self.worker.release(token);
                 HttpResponse::new(status)
             }
         }

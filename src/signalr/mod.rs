@@ -22,6 +22,7 @@ mod protocol;
 mod session;
 mod shard;
 mod transport;
+mod worker;
 
 pub use close::CloseReason;
 pub use connection::ConnectionId;

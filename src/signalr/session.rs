@@ -19,14 +19,14 @@ use futures_util::FutureExt as _;
 
 use super::close::CloseReason;
 use super::connection::{CloseConnection, Connection};
-use super::endpoint::HubWorker;
 use super::hub::{Hub, HubCaller, HubError, binding_error, invocation_error, unknown_method_error};
 use super::protocol::{
     CompletionOutcome, HandshakeError, HubMessage, MessageReader, Payload, ProtocolError,
     encode_handshake_response, read_handshake,
 };
-use super::transport::websocket::{InboundFrames, InboundGate, Violation, close_frame, pong_frame};
-use super::transport::{Inbound, frame};
+use super::transport::websocket_frames::{InboundFrames, InboundGate, close_frame, pong_frame};
+use super::transport::{Inbound, Violation, frame};
+use super::worker::HubWorker;
 
 /// Where a session's input comes from.
 pub(super) struct SessionInput {
@@ -169,8 +169,10 @@ impl<H: Hub> Session<H> {
         let protocol =
             self.connection.protocol.get().unwrap_or(super::protocol::ProtocolKind::Json);
         // The first frame of a connection always fits.
-        let _ =
-            self.connection.outbound.push(frame(self.connection.transport, protocol, &response));
+        let _ = self
+            .connection
+            .outbound
+            .push(frame(self.connection.transport, protocol, &response), Instant::now());
     }
 
     /// Asks the hub whether it takes the connection.
@@ -316,7 +318,7 @@ impl<H: Hub> Session<H> {
             self.connection.send(&close);
         }
         // A queue without room belongs to a client that does not read: it is aborted.
-        if self.connection.outbound.push(close_frame(violation)).is_err() {
+        if self.connection.outbound.push(close_frame(violation), Instant::now()).is_err() {
             self.connection.abort();
         }
         self.connection.outbound.finish();
@@ -377,7 +379,7 @@ impl<H: Hub> StreamHandler<Inbound> for Session<H> {
                 State::Closing => return,
             },
             Inbound::Ping(payload) => {
-                if self.connection.outbound.push(pong_frame(&payload)).is_err() {
+                if self.connection.outbound.push(pong_frame(&payload), Instant::now()).is_err() {
                     self.connection.abort();
                 }
                 return;

@@ -268,11 +268,11 @@ impl Shard {
         let this_one = self.publication.get() + 1;
         self.publication.set(this_one);
         let Audience::AnyOf(names) = &publication.audience;
-        let groups = self.groups.borrow();
+        let (groups, now) = (self.groups.borrow(), Instant::now());
         for members in names.iter().filter_map(|name| groups.get(name.as_str())) {
             for member in members {
                 if member.reached_by.replace(this_one) != this_one {
-                    member.send_shared(&publication.message);
+                    member.send_shared(&publication.message, now);
                 }
             }
         }
@@ -328,7 +328,7 @@ impl Shard {
         let pinged_at = &connection.timers.pinged_at;
         if now.saturating_duration_since(pinged_at.get()) >= self.options.keep_alive_interval {
             pinged_at.set(now);
-            connection.send_shared(ping);
+            connection.send_shared(ping, now);
         }
     }
 }

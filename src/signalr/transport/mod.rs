@@ -1,8 +1,12 @@
 //! How a connection's bytes move.
 
+mod inbound;
 pub(super) mod websocket;
+pub(super) mod websocket_frames;
 
 use bytes::Bytes;
+
+pub(super) use inbound::{Inbound, Violation};
 
 use super::protocol::ProtocolKind;
 
@@ -16,19 +20,6 @@ pub(super) enum TransportKind {
 /// One whole message as this transport sends it.
 pub(super) fn frame(transport: TransportKind, protocol: ProtocolKind, message: &[u8]) -> Bytes {
     match transport {
-        TransportKind::WebSockets => websocket::message_frame(protocol, message),
+        TransportKind::WebSockets => websocket_frames::message_frame(protocol, message),
     }
-}
-
-/// What a transport tells its session.
-#[derive(Debug)]
-pub(super) enum Inbound {
-    /// Bytes of the client's stream.
-    Bytes(Bytes),
-    /// The client asks whether the transport is alive; the bytes go back.
-    Ping(Bytes),
-    /// The client ends the transport.
-    Close,
-    /// The client broke the transport's own rules.
-    Violation(websocket::Violation),
 }

@@ -1,0 +1,137 @@
+//! Measures the real program, as its users run it: each bench starts `signalbox
+//! serve` as a process of its own and talks to it through its sockets.
+//!
+//! Three questions, each a module: what a command costs ([`commands`]), what a
+//! delivered event costs ([`fanout`]), and what a connection costs ([`memory`]). The
+//! first two are answered as ratios to the least that the same machine needs for the
+//! same thing at the same time, measured in turns with it: [`bare`] is the
+//! transaction without a server, [`floor`] the `write()` without a server. So a noisy
+//! machine, or another one, moves both sides.
+//!
+//! `./scripts/bench` runs everything; `--quick` does so with smaller numbers, to see
+//! that it works rather than how fast it is. Linux only: it reads `/proc`, and pins
+//! processes with `taskset`.
+
+mod audience;
+mod bare;
+mod client;
+mod commands;
+mod fanout;
+mod floor;
+mod memory;
+mod process;
+mod report;
+mod rescheduler;
+mod server;
+mod site;
+mod socket;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// What can go wrong in a bench: it is told to whoever started it and ends that part.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// How much is measured.
+struct Plan {
+    /// How often the sides of a comparison take turns.
+    rounds: usize,
+    /// How long one side measures in one round.
+    round: Duration,
+    /// What runs before a round's clock starts.
+    warm_up: Duration,
+    /// How many connections listen while one event at a time is sent.
+    audiences: &'static [usize],
+    /// How many connections listen while events wait.
+    busy_audience: usize,
+    /// How long commands are sent while events wait.
+    busy_round: Duration,
+    /// How many idle connections are weighed.
+    idle_connections: usize,
+}
+
+/// Short rounds, so that both sides of a ratio meet the same weather, and six of them:
+/// the server then spends more than 3 s of CPU time per figure that a goal hangs on,
+/// against a clock that ticks every 10 ms.
+const FULL: Plan = Plan {
+    rounds: 6,
+    round: Duration::from_secs(1),
+    warm_up: Duration::from_millis(300),
+    audiences: &[1, 100, 1_000, 5_000],
+    busy_audience: 1_000,
+    busy_round: Duration::from_secs(6),
+    idle_connections: 5_000,
+};
+
+const QUICK: Plan = Plan {
+    rounds: 2,
+    round: Duration::from_millis(500),
+    warm_up: Duration::from_millis(100),
+    audiences: &[1, 100, 1_000],
+    busy_audience: 500,
+    busy_round: Duration::from_secs(2),
+    idle_connections: 1_000,
+};
+
+const USAGE: &str = "usage: ./scripts/bench [commands] [fanout] [memory] [--quick]";
+
+/// A part's name on the command line, and the part.
+type Part = (&'static str, fn(&Plan) -> Result<(), Failure>);
+
+const PARTS: [Part; 3] =
+    [("commands", commands::run), ("fanout", fanout::run), ("memory", memory::run)];
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|argument| argument == floor::ARGUMENT) {
+        return exit_code(floor::serve());
+    }
+    // `cargo bench` adds this. Without it, `cargo test --all-targets` wants to know only
+    // that the bench can be built.
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    arguments.retain(|argument| argument != "--bench");
+    let is_known = |a: &String| a == "--quick" || PARTS.iter().any(|(name, _)| a == name);
+    if !arguments.iter().all(is_known) {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    }
+    exit_code(run(&arguments))
+}
+
+/// Runs the parts that were asked for; none means all. A part that fails does not
+/// keep the others from being measured.
+fn run(arguments: &[String]) -> Result<(), Failure> {
+    let is_quick = arguments.iter().any(|argument| argument == "--quick");
+    let plan = if is_quick { &QUICK } else { &FULL };
+    let names: Vec<&String> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
+    report::print_heading(arguments)?;
+    process::raise_descriptor_limit()?;
+    let mut failed = Vec::new();
+    for (name, part) in PARTS {
+        if !names.is_empty() && !names.iter().any(|asked| *asked == name) {
+            continue;
+        }
+        let neighbours = process::Neighbours::watch()?;
+        match part(plan) {
+            Ok(()) => report::print_neighbours(&neighbours)?,
+            Err(failure) => {
+                eprintln!("{name}: {failure}");
+                failed.push(name);
+            }
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(format!("no result: {}", failed.join(", ")).into()) }
+}
+
+fn exit_code(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

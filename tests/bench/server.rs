@@ -1,0 +1,140 @@
+//! A server process, from its start to its end.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::{Failure, process, site};
+
+/// How long a server may take until it is ready.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a server prints once it takes requests, before its address.
+const READY: &str = "signalbox ready on http://";
+
+/// Which cores a server may use.
+#[derive(Clone, Copy)]
+pub enum Cores {
+    All,
+    /// The one that [`process::MEASURED_CORE`] names, alone.
+    MeasuredOnly,
+}
+
+/// A running server with a database of its own. It ends with this value, and leaves
+/// nothing behind.
+pub struct Server {
+    child: Child,
+    address: SocketAddr,
+    folder: TempDir,
+}
+
+impl Server {
+    /// Starts a server and waits until it takes requests.
+    pub fn start(cores: Cores) -> Result<Self, Failure> {
+        // Beside the build's output: on the disk that the checkout is on, where a
+        // temporary folder is often memory, which makes every commit free.
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        let program = program()?;
+        let mut command = match cores {
+            Cores::All => Command::new(&program),
+            Cores::MeasuredOnly => process::command_on_measured_core(&program),
+        };
+        // Settings of whoever runs the bench, and a configuration file that lies about,
+        // are no part of what is measured.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("SIGNALBOX_") {
+                command.env_remove(name);
+            }
+        }
+        let database = database_in(folder.path());
+        let mut child = command
+            .args(["serve", "--listen", "127.0.0.1:0", "--jwt-secret", site::JWT_SECRET])
+            .args(["--database-url", &format!("sqlite://{}", database.display())])
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(folder.path().join("server.log"))?)
+            .spawn()
+            .map_err(|error| format!("cannot start {}: {error}", program.display()))?;
+        let address = await_ready(&mut child);
+        let address = address.map_err(|failure| end_early(&mut child, folder.path(), failure))?;
+        Ok(Self { child, address, folder })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends the server and hands over its folder, which holds its database.
+    pub fn into_folder(mut self) -> Result<TempDir, Failure> {
+        let empty = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        Ok(std::mem::replace(&mut self.folder, empty))
+    }
+}
+
+impl Drop for Server {
+    /// Kills the server: the database survives that by design, and a bench has no use
+    /// for a polite end.
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+/// The database of a server in its folder.
+pub fn database_in(folder: &Path) -> PathBuf {
+    folder.join("bench.db")
+}
+
+/// The program to measure. Not the one that cargo builds along with this bench: that
+/// one has the dev-dependencies' features as well, and needs more memory for it.
+fn program() -> Result<PathBuf, Failure> {
+    let given = std::env::var_os("SIGNALBOX_BIN");
+    let given = given.ok_or("SIGNALBOX_BIN names no program; ./scripts/bench sets it")?;
+    // The server starts in another folder.
+    Ok(std::path::absolute(given)?)
+}
+
+/// Waits for the line that says where the server listens. Keeps reading after it, so
+/// that the server never waits for a full pipe.
+fn await_ready(child: &mut Child) -> Result<SocketAddr, Failure> {
+    let lines = BufReader::new(child.stdout.take().ok_or("no standard output")?).lines();
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            if let Some(address) = line.strip_prefix(READY) {
+                // Whoever no longer waits has given up on this server.
+                let _ = sender.send(address.trim().to_owned());
+            }
+        }
+    });
+    let address = receiver.recv_timeout(START_TIMEOUT);
+    let address = address.map_err(|_| "the server did not say that it is ready")?;
+    Ok(address.parse()?)
+}
+
+/// Ends a server that did not start, and adds what it logged to the failure.
+fn end_early(child: &mut Child, folder: &Path, failure: Failure) -> Failure {
+    end(child);
+    let log = fs::read_to_string(folder.join("server.log")).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().rev().take(10).collect();
+    let lines: Vec<&str> = lines.into_iter().rev().collect();
+    format!("{failure}; its log ends:\n{}", lines.join("\n")).into()
+}
+
+/// Kills a child and waits for its end. One that is gone already is no error.
+pub fn end(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
