@@ -27,14 +27,32 @@ const READ_CONNECTIONS_MAX: u32 = 4;
 
 /// For each connection. The busy timeout comes first, because it holds for the lines
 /// after it; it is met by other processes only, since the gate orders our own writers.
-/// FULL: an answered command survives a loss of power. The write-ahead log is copied
-/// back at 16 MB, not 4: many batches change the same pages, and each is copied once.
+/// The write-ahead log is copied back at 16 MB, not 4: many batches change the same
+/// pages, and each is copied once.
 const CONNECTION_PRAGMAS: &str = "
     PRAGMA busy_timeout = 500;
-    PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
     PRAGMA wal_autocheckpoint = 4000;
 ";
+
+/// What a loss of power may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// Nothing that was committed.
+    Full,
+    /// The last transactions of this connection, but never one without those after it:
+    /// what is lost must be such that it is done again.
+    Ordered,
+}
+
+impl Durability {
+    fn pragma(self) -> &'static str {
+        match self {
+            Self::Full => "PRAGMA synchronous = FULL",
+            Self::Ordered => "PRAGMA synchronous = NORMAL",
+        }
+    }
+}
 
 /// A database file: who may write to it next, one connection for that, and some to read.
 #[derive(Clone)]
@@ -114,6 +132,7 @@ pub(super) struct Preparation {
 pub(super) struct FileManager {
     path: Arc<PathBuf>,
     uri: Arc<str>,
+    durability: Durability,
     preparation: Option<Preparation>,
     /// Held while the file is prepared, so that two connections do not migrate at once.
     preparing: Arc<Mutex<()>>,
@@ -133,10 +152,16 @@ impl FileManager {
         Self::new(path, "rw", None)
     }
 
+    /// The same file with connections of another durability.
+    pub(super) fn with_durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
+    }
+
     fn new(path: &Path, mode: &str, preparation: Option<Preparation>) -> Result<Self, StoreError> {
         Ok(Self {
             path: Arc::new(path.to_owned()),
             uri: url::uri(path, mode)?.into(),
+            durability: Durability::Full,
             preparation,
             preparing: Arc::default(),
         })
@@ -177,6 +202,7 @@ impl ManageConnection for FileManager {
         let mut connection = SqliteConnection::establish(&self.uri)
             .map_err(|error| self.unavailable(&format!("cannot be opened: {error}")))?;
         connection.batch_execute(CONNECTION_PRAGMAS)?;
+        connection.batch_execute(self.durability.pragma())?;
         if let Some(preparation) = self.preparation {
             self.prepare(&mut connection, preparation)?;
         }

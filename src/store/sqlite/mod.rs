@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use r2d2::ManageConnection;
 
-use self::connection::{Database, FileIdentity, FileManager, Preparation};
+use self::connection::{Database, Durability, FileIdentity, FileManager, Preparation};
 use self::event_log::SqliteEventLog;
 use self::gate::Gate;
 use self::job_store::SqliteJobStore;
@@ -43,7 +43,11 @@ pub(super) fn open(config: &StoreConfig) -> Result<Store, StoreError> {
     let log_database = match &log {
         // Pools of its own also in the same file: whatever keeps the log's connections
         // busy takes none from the commands. The gate is one, as the file has one writer.
-        None => Database::new(FileManager::existing(&jobs)?, gate),
+        // An event leaves the outbox in the transaction that logs it, so a loss of power
+        // that takes one takes both, and the event is logged again.
+        None => {
+            Database::new(FileManager::existing(&jobs)?.with_durability(Durability::Ordered), gate)
+        }
         Some(path) => open_log(path, config.migrate)?,
     };
     let log_shares_database = log.is_none();
