@@ -27,12 +27,12 @@ const READ_CONNECTIONS_MAX: u32 = 4;
 
 /// For each connection. The busy timeout comes first, because it holds for the lines
 /// after it; it is met by other processes only, since the gate orders our own writers.
-/// The write-ahead log is copied back at 16 MB, not 4: many batches change the same
-/// pages, and each is copied once.
+/// The write-ahead log is copied back by a thread of its own (`checkpoint`); only if it
+/// should reach 256 MB does the writer that fills it do so.
 const CONNECTION_PRAGMAS: &str = "
     PRAGMA busy_timeout = 500;
     PRAGMA foreign_keys = ON;
-    PRAGMA wal_autocheckpoint = 4000;
+    PRAGMA wal_autocheckpoint = 65536;
 ";
 
 /// What a loss of power may take.
@@ -234,6 +234,11 @@ pub(super) struct OpenFile {
 }
 
 impl OpenFile {
+    /// For statements that belong to no transaction.
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
+    }
+
     /// The names of the migrations that the file lacks.
     pub(super) fn pending_migrations(
         &mut self,

@@ -24,6 +24,11 @@ struct Line {
 pub(super) struct Turn<'a>(&'a Gate);
 
 impl Gate {
+    /// How many turns have ended.
+    pub(super) fn turns(&self) -> u64 {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner).served
+    }
+
     /// Waits for those who came before.
     pub(super) fn enter(&self) -> Turn<'_> {
         // A writer that panicked gave its turn back while it unwound, so the line is

@@ -4,6 +4,7 @@
 //! ([`connection`]). A batch of commands is in [`commit`]; what is read, in a module
 //! per subject; what the tables are, in [`schema`] and the migrations.
 
+mod checkpoint;
 mod commit;
 mod connection;
 mod contractors;
@@ -40,6 +41,7 @@ pub(super) fn open(config: &StoreConfig) -> Result<Store, StoreError> {
     let gate = Arc::new(Gate::default());
     let database = Database::new(FileManager::existing(&jobs)?, Arc::clone(&gate));
     database.await_connections()?;
+    checkpoint::start(FileManager::existing(&jobs)?, &gate);
     let log_database = match &log {
         // Pools of its own also in the same file: whatever keeps the log's connections
         // busy takes none from the commands. The gate is one, as the file has one writer.
@@ -69,7 +71,9 @@ fn open_log(path: &Path, migrate: bool) -> Result<Database, StoreError> {
     if let Err(error) = manager.connect() {
         log::warn!("the event log cannot be used yet: {error}");
     }
-    Ok(Database::new(manager, Arc::new(Gate::default())))
+    let gate = Arc::new(Gate::default());
+    checkpoint::start(manager.clone(), &gate);
+    Ok(Database::new(manager, gate))
 }
 
 /// See [`super::pending_migrations`].

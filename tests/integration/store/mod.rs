@@ -1,5 +1,6 @@
 //! The store on real SQLite files.
 
+mod checkpoint;
 mod commit;
 mod event_log;
 mod idempotency;
