@@ -5,8 +5,8 @@
 //!             Who is in which group is known by the worker threads' shards, so it
 //!             outlives this actor.
 //! Listens to: `Committed` (from the job actor, and from the relay).
-//! Speaks to:  the hub's shards, the event log writer, and the relay's database
-//!             reads through it; waits for none of them.
+//! Speaks to:  the hub's shards and the event log writer; waits for neither. What it
+//!             misses, the relay notices at its next look.
 //! Stops here: whatever happens to connections or the log. When this actor itself
 //!             panics, the next one starts from the last sequence relayed; shards
 //!             drop what they have had.

@@ -2,7 +2,8 @@
 //! that panicked, and such as did not fit into a queue.
 //!
 //! State:      whether the database is being read, and its last sequence at the last look.
-//! Listens to: a timer, and `CatchUp` (from whoever knows that something is missing).
+//! Listens to: a timer, and `CatchUp` (from itself, while there is more to read, and
+//!             from whoever else knows that something is missing).
 //! Speaks to:  the store, on threads for blocking; then the group registry.
 //! Stops here: a database that does not answer. It is asked again at the next tick.
 
