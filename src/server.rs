@@ -4,7 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix_cors::Cors;
@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::auth::{AuthConfig, Authenticator, WeakSecret, bearer_token};
 use crate::http::{self, DemoAccess, HttpState, Origins};
-use crate::hub::{DispatchHub, HUB_PATHS};
+use crate::hub::{DispatchHub, HUB_PATHS, HubParts};
 use crate::jobs::Caller;
 use crate::pipeline::{Pipeline, PipelineConfig};
 use crate::signalr::{CloseReason, HubHandle, HubOptions, HubServer, Identity, remember_socket};
@@ -86,8 +86,11 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
     let authenticator = Authenticator::new(&config.auth)?;
     let store = store::open(&config.store)?;
-    let hub = hub_server(config.hub.clone(), authenticator.clone(), store.clone());
+    let parts = Arc::new(OnceLock::new());
+    let hub = hub_server(config.hub.clone(), authenticator.clone(), Arc::clone(&parts));
     let pipeline = Pipeline::start(store.clone(), hub.handle(), &config.pipeline)?;
+    let (commands, feed) = (pipeline.commands.clone(), pipeline.feed.clone());
+    parts.get_or_init(|| HubParts { store: store.clone(), commands, feed });
     let state = HttpState {
         commands: pipeline.commands.clone(),
         store: store.clone(),
@@ -105,12 +108,15 @@ pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
 fn hub_server(
     options: HubOptions,
     authenticator: Authenticator,
-    store: Store,
+    parts: Arc<OnceLock<HubParts>>,
 ) -> HubServer<DispatchHub> {
     let authenticate = move |request: &HttpRequest| {
         identify(request, &authenticator).ok_or(StatusCode::UNAUTHORIZED)
     };
-    HubServer::new(options, authenticate, move || DispatchHub::new(store.clone()))
+    // The pipeline needs the hub's handle, and the hub's methods need the pipeline; they
+    // are made when the first worker starts, and by then it runs.
+    let make_hub = move || DispatchHub::new(parts.get().expect("the pipeline runs").clone());
+    HubServer::new(options, authenticate, make_hub)
 }
 
 /// The caller of a hub request. Browsers cannot set headers on every kind of it, so

@@ -1,7 +1,8 @@
 //! Hands each committed event to the members of its groups, in sequence order, and
 //! then to the event log writer.
 //!
-//! State:      the last sequence relayed, and events that came before their turn.
+//! State:      the last sequence relayed, events that came before their turn, and,
+//!             shared with those who resume, the events that were relayed last.
 //!             Who is in which group is known by the worker threads' shards, so it
 //!             outlives this actor.
 //! Listens to: `Committed` (from the job actor, and from the relay).
@@ -19,8 +20,9 @@ use actix::prelude::*;
 use super::event_log_writer::{EventLogWriter, Published};
 use super::keeper::{Kept, Lifeline, Panic};
 use super::progress::Progress;
+use super::recent_events::{RecentEvents, RelayedEvent};
 use crate::jobs::{CommittedEvent, Sequence, Timestamp};
-use crate::signalr::{Audience, HubHandle, Payload, Publication, SerializedMessage};
+use crate::signalr::HubHandle;
 use crate::store::LogEntry;
 
 /// Events that have been committed, in sequence order. Those that were relayed
@@ -40,6 +42,7 @@ pub struct GroupRegistry {
     hub: HubHandle,
     log_writer: Kept<EventLogWriter>,
     progress: Arc<Progress>,
+    recent: Arc<RecentEvents>,
     held: BTreeMap<Sequence, Arc<CommittedEvent>>,
     _lifeline: Lifeline,
 }
@@ -49,9 +52,10 @@ impl GroupRegistry {
         hub: HubHandle,
         log_writer: Kept<EventLogWriter>,
         progress: Arc<Progress>,
+        recent: Arc<RecentEvents>,
         lifeline: Lifeline,
     ) -> Self {
-        Self { hub, log_writer, progress, held: BTreeMap::new(), _lifeline: lifeline }
+        Self { hub, log_writer, progress, recent, held: BTreeMap::new(), _lifeline: lifeline }
     }
 
     /// Takes events in, and relays those whose turn it is.
@@ -75,20 +79,14 @@ impl GroupRegistry {
         }
     }
 
-    fn publish(&self, event: &CommittedEvent) {
-        let argument = match Payload::from_json(&event.payload) {
-            Ok(argument) => argument,
-            Err(error) => {
-                // Only a database that somebody else wrote to can hold this.
-                log::error!("event {} is not sent, it is no JSON: {error}", event.sequence);
-                return;
-            }
-        };
-        self.hub.publish(Arc::new(Publication {
-            position: Some(event.sequence),
-            audience: Audience::AnyOf(event.groups.clone()),
-            message: SerializedMessage::invocation(event.event_type.as_str(), argument),
-        }));
+    /// It is among the recent events before anybody has it, so whoever subscribes
+    /// behind it finds it there.
+    fn publish(&self, event: &Arc<CommittedEvent>) {
+        if let Some(relayed) = RelayedEvent::new(Arc::clone(event)) {
+            let publication = Arc::clone(&relayed.publication);
+            self.recent.push(Arc::new(relayed));
+            self.hub.publish(publication);
+        }
     }
 }
 

@@ -14,11 +14,13 @@
 
 mod command_error;
 mod command_queue;
+mod event_feed;
 mod event_log_writer;
 mod group_registry;
 mod job_actor;
 mod keeper;
 mod progress;
+mod recent_events;
 mod relay;
 
 use std::sync::Arc;
@@ -28,12 +30,16 @@ use actix::{Actor, Arbiter};
 
 pub use command_error::CommandError;
 pub use command_queue::CommandQueue;
+pub use event_feed::{EventFeed, FeedPart};
 pub use event_log_writer::EventLogWriter;
 pub use group_registry::{Committed, GroupRegistry};
 pub use job_actor::{JobActor, Submit};
 pub use keeper::{Kept, Lifeline, Panic};
 pub use progress::{PartState, Progress};
+pub use recent_events::RelayedEvent;
 pub use relay::{CatchUp, Relay};
+
+use recent_events::RecentEvents;
 
 use crate::jobs::Timestamp;
 use crate::signalr::HubHandle;
@@ -74,10 +80,11 @@ impl Default for PipelineConfig {
 }
 
 /// The running actors.
-#[derive(Debug)]
 pub struct Pipeline {
     /// Takes commands.
     pub commands: CommandQueue,
+    /// Past events, for those who come back.
+    pub feed: EventFeed,
     /// How far events have come.
     pub progress: Arc<Progress>,
     /// Decides nothing, commits everything.
@@ -104,6 +111,9 @@ impl Pipeline {
         // has relayed it.
         let relayed = unlogged_from.map_or(last, |first| first - 1);
         let progress = Arc::new(Progress::new(relayed));
+        hub.start_at(relayed);
+        let recent = Arc::new(RecentEvents::default());
+        let feed = EventFeed::new(store.clone(), Arc::clone(&progress), Arc::clone(&recent));
 
         let log_arbiter = Arbiter::new();
         let log_writer = {
@@ -116,8 +126,8 @@ impl Pipeline {
         let registry = {
             let (progress, log_writer) = (Arc::clone(&progress), log_writer.clone());
             Kept::start("group registry", &registry_arbiter.handle(), move |lifeline| {
-                let progress = Arc::clone(&progress);
-                GroupRegistry::new(hub.clone(), log_writer.clone(), progress, lifeline)
+                let (progress, recent) = (Arc::clone(&progress), Arc::clone(&recent));
+                GroupRegistry::new(hub.clone(), log_writer.clone(), progress, recent, lifeline)
             })
         };
         let relay = {
@@ -140,7 +150,7 @@ impl Pipeline {
         forget_old_keys(&store, &job_arbiter);
         let commands = CommandQueue::new(job_actor.clone(), config.commands_max);
         let arbiters = vec![job_arbiter, registry_arbiter, log_arbiter];
-        Ok(Self { commands, progress, job_actor, registry, log_writer, relay, arbiters })
+        Ok(Self { commands, feed, progress, job_actor, registry, log_writer, relay, arbiters })
     }
 
     /// Waits until every event that was committed is in the log, or the time is up;

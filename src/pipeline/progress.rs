@@ -23,7 +23,7 @@ pub enum PartState {
 #[derive(Debug)]
 pub struct Progress {
     committed: AtomicU64,
-    relayed: AtomicU64,
+    relayed: watch::Sender<Sequence>,
     logged: watch::Sender<Sequence>,
     log_state: AtomicU8,
 }
@@ -34,7 +34,7 @@ impl Progress {
     pub fn new(relayed: Sequence) -> Self {
         Self {
             committed: AtomicU64::new(relayed),
-            relayed: AtomicU64::new(relayed),
+            relayed: watch::Sender::new(relayed),
             logged: watch::Sender::new(relayed),
             log_state: AtomicU8::new(PartState::Up as u8),
         }
@@ -49,7 +49,7 @@ impl Progress {
     /// The last sequence that was handed to the connections.
     #[must_use]
     pub fn relayed(&self) -> Sequence {
-        self.relayed.load(Ordering::Acquire)
+        *self.relayed.borrow()
     }
 
     /// The last sequence known to be logged.
@@ -75,24 +75,39 @@ impl Progress {
         matches!(tokio::time::timeout(time_limit, reached).await, Ok(Ok(_)))
     }
 
+    /// Waits until something past `sequence` has been relayed; answers up to where.
+    pub async fn relayed_past(&self, sequence: Sequence) -> Sequence {
+        let mut relayed = self.relayed.subscribe();
+        match relayed.wait_for(|relayed| *relayed > sequence).await {
+            Ok(relayed) => *relayed,
+            // The sender is ours.
+            Err(_) => sequence,
+        }
+    }
+
     pub(super) fn set_committed(&self, sequence: Sequence) {
         self.committed.fetch_max(sequence, Ordering::AcqRel);
     }
 
     pub(super) fn set_relayed(&self, sequence: Sequence) {
         self.set_committed(sequence);
-        self.relayed.fetch_max(sequence, Ordering::AcqRel);
+        raise(&self.relayed, sequence);
     }
 
     pub(super) fn set_logged(&self, sequence: Sequence) {
-        self.logged.send_if_modified(|logged| {
-            let is_further = sequence > *logged;
-            *logged = (*logged).max(sequence);
-            is_further
-        });
+        raise(&self.logged, sequence);
     }
 
     pub(super) fn set_log_state(&self, state: PartState) {
         self.log_state.store(state as u8, Ordering::Release);
     }
+}
+
+/// Tells whoever waits, if it is further than before.
+fn raise(mark: &watch::Sender<Sequence>, sequence: Sequence) {
+    mark.send_if_modified(|mark| {
+        let is_further = sequence > *mark;
+        *mark = (*mark).max(sequence);
+        is_further
+    });
 }

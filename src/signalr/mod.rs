@@ -1,37 +1,38 @@
 //! A SignalR server for actix-web. It knows nothing of jobs.
 //!
-//! A [`HubServer`] mounts a [`Hub`] on a path: negotiation, the handshake, one
-//! session actor per connection, groups, and a [`HubHandle`] that publishes from
-//! anywhere without waiting. It speaks the JSON hub protocol over WebSockets.
+//! A [`HubServer`] mounts a [`Hub`] on paths of an app; a [`HubHandle`] reaches its
+//! connections from any thread, without waiting. It speaks the JSON and MessagePack
+//! hub protocols over WebSockets, Server-Sent Events and long polling, to any SignalR
+//! client. Below the hub protocol, a [`ConnectionServer`] has connections of bytes.
 //!
-//! The way in: `transport/` turns sockets into bytes, `session` is one connection,
-//! `protocol/` turns bytes into messages, `hub` is what an application writes.
-//! The way out: `shard` holds the connections of one worker thread and their
-//! groups, and puts frames, encoded once for everybody, into the queue of each
-//! (`outbound`), which the transport empties.
+//! In layers, each above the next:
+//!
+//! - `hub/`: what an application writes; one `session` per connection that carries
+//!   it out; `shard`, the connections of one worker thread and their groups.
+//! - `protocol/`: bytes to messages and back, without I/O.
+//! - `connection/`: negotiation, tokens, and one `link` per connection: bytes in,
+//!   whole units out, whichever transport it has and whichever thread a request
+//!   comes to.
+//! - `transport/`: WebSocket, Server-Sent Events, long polling.
 
-mod close;
 mod connection;
-mod endpoint;
 mod hub;
-mod message;
-mod negotiate;
 mod options;
-mod outbound;
 mod protocol;
-mod session;
-mod shard;
+mod raw;
 mod transport;
-mod worker;
 
-pub use close::CloseReason;
-pub use connection::ConnectionId;
-pub use endpoint::{HubServer, Identity, remember_socket};
-pub use hub::{BindArguments, Hub, HubCaller, HubError, Methods};
-pub use message::SerializedMessage;
-pub use options::HubOptions;
-pub use protocol::{
-    CompletionOutcome, HandshakeError, HandshakeRequest, HubMessage, MessageReader, Payload,
-    ProtocolError, ProtocolKind, encode, read_handshake,
+pub use connection::{ConnectionId, Identity, TransportKind, remember_socket};
+pub use hub::{
+    Argument, ArgumentSource, Audience, BindArguments, CloseReason, Hold, Hub, HubCaller,
+    HubCounts, HubError, HubHandle, HubServer, Methods, Publication, SendArguments,
+    SerializedMessage, UploadStream,
 };
-pub use shard::{Audience, HubHandle, Publication};
+pub use options::{ConnectionOptions, HubOptions, Redirect, RedirectTarget, Transports};
+pub use protocol::{
+    Blob, CompletionOutcome, Guid, HandshakeError, HandshakeRequest, HubMessage, JsonText,
+    MessageReader, Payload, ProtocolError, ProtocolKind, TransferFormat, UtcTime, encode,
+    read_handshake,
+};
+pub use raw::{ConnectionServer, RawConnection};
+pub use transport::plain_websocket::{WebSocket, WebSocketMessage};

@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use serde_json::json;
 use signalbox::pipeline::{CommandError, Panic, PartState, PipelineConfig};
-use signalbox::signalr::HubOptions;
+use signalbox::signalr::{ConnectionOptions, HubOptions};
 
 use crate::support::database::Database;
 use crate::support::site::{REGION, Site, SiteOptions};
@@ -130,7 +130,9 @@ async fn commands_and_deliveries_go_on_while_the_log_is_gone() {
 
 #[actix_web::test]
 async fn a_client_that_stops_reading_is_cut_off_and_harms_nobody() {
-    let hub = HubOptions { output_bytes_max: 16 * 1024, ..HubOptions::default() };
+    let connection =
+        ConnectionOptions { output_bytes_max: 16 * 1024, ..ConnectionOptions::default() };
+    let hub = HubOptions { connection, ..HubOptions::default() };
     let site = Site::start_with(SiteOptions { hub, ..SiteOptions::default() }).await;
     let mut stalled = stalled_dispatcher(&site);
     let mut client = dispatcher(&site).await;

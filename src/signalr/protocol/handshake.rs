@@ -31,6 +31,14 @@ pub enum HandshakeError {
         /// The protocol that was asked for.
         protocol: String,
     },
+    /// A protocol whose bytes the transport cannot carry.
+    #[error(
+        "Cannot use the '{protocol}' protocol on the current transport. The transport does not support 'Binary' transfer format."
+    )]
+    BinaryOnText {
+        /// The protocol that was asked for.
+        protocol: String,
+    },
     /// It took too long or is too large.
     #[error("Handshake was canceled.")]
     Canceled,
@@ -71,10 +79,17 @@ pub fn read_handshake(
     Ok(Some(HandshakeRequest { protocol, version: request.version }))
 }
 
-/// The answer to a handshake: `{}`, or the error's text.
-pub fn encode_handshake_response(result: Result<(), &HandshakeError>, output: &mut BytesMut) {
+/// The answer to a handshake: `{}`, or the error's text, with what may be shown of it.
+pub fn encode_handshake_response(
+    result: Result<(), &HandshakeError>,
+    detailed_errors: bool,
+    output: &mut BytesMut,
+) {
     let response = match result {
         Ok(()) => serde_json::json!({}),
+        Err(error @ HandshakeError::Malformed(detail)) if detailed_errors => {
+            serde_json::json!({ "error": format!("{error} InvalidDataException: {detail}") })
+        }
         Err(error) => serde_json::json!({ "error": error.to_string() }),
     };
     output.put_slice(response.to_string().as_bytes());

@@ -1,5 +1,6 @@
 //! The JSON hub protocol: one object per record, properties in any order.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::{BufMut, BytesMut};
@@ -7,7 +8,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{CompletionOutcome, HubMessage, Payload, ProtocolError};
+use super::{CompletionOutcome, HubMessage, Payload, ProtocolError, ProtocolKind};
 
 /// The properties of a record, unread: what a property must be depends on the
 /// type, which clients may write last. Of a repeated property the last counts.
@@ -27,6 +28,7 @@ struct Record<'a> {
 
 /// The message of one record; none for a type that is not known.
 pub(super) fn decode(record: &[u8]) -> Result<Option<HubMessage>, ProtocolError> {
+    check_depth(record)?;
     let record: Record<'_> = serde_json::from_slice(record)
         .map_err(|error| ProtocolError::InvalidData(format!("Error reading JSON: {error}.")))?;
     let kind: i64 = required(record.kind, "type")?;
@@ -65,6 +67,29 @@ pub(super) fn decode(record: &[u8]) -> Result<Option<HubMessage>, ProtocolError>
         _ => return Ok(None),
     };
     Ok(Some(message))
+}
+
+/// Objects and arrays within each other, the message's own included; the reference
+/// server's bound.
+const DEPTH_MAX: usize = 64;
+
+fn check_depth(record: &[u8]) -> Result<(), ProtocolError> {
+    let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
+    for byte in record {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_string => is_escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH_MAX {
+            let text = format!("The maximum configured depth of {DEPTH_MAX} has been exceeded.");
+            return Err(ProtocolError::InvalidData(text));
+        }
+    }
+    Ok(())
 }
 
 /// A client of the Swift kind writes `"result":null` beside an error: that is an
@@ -128,7 +153,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Record<'a> {
                 f.write_str("an object")
             }
             fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Record<'a>, A::Error> {
-                while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+                while let Some(key) = map.next_key::<Cow<'de, str>>()? {
                     let place = match key.as_ref() {
                         "type" => &mut self.0.kind,
                         "invocationId" => &mut self.0.invocation_id,
@@ -166,13 +191,13 @@ struct Written<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    arguments: Option<Vec<&'a RawValue>>,
+    arguments: Option<Vec<Cow<'a, RawValue>>>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     stream_ids: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
-    item: Option<&'a RawValue>,
+    item: Option<Cow<'a, RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<&'a RawValue>,
+    result: Option<Cow<'a, RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -245,9 +270,13 @@ pub(super) fn encode(message: &HubMessage, output: &mut BytesMut) {
         .expect("strings and raw JSON are written without error into memory");
 }
 
-fn raw(payload: &Payload) -> &RawValue {
-    match payload {
-        Payload::Json(text) => text,
+/// Payloads are well formed, so they convert; if not, there is no value.
+fn raw(payload: &Payload) -> Cow<'_, RawValue> {
+    match payload.to_protocol(ProtocolKind::Json) {
+        Ok(Cow::Borrowed(Payload::Json(text))) => Cow::Borrowed(text),
+        Ok(Cow::Owned(Payload::Json(text))) => Cow::Owned(text),
+        Ok(Cow::Borrowed(Payload::MessagePack(_)) | Cow::Owned(Payload::MessagePack(_)))
+        | Err(_) => Cow::Borrowed(RawValue::NULL),
     }
 }
 

@@ -4,13 +4,20 @@
 //! [`MessageReader`] keeps what is left over. Decoders never panic and never trust
 //! a length.
 
+mod convert;
 mod handshake;
 mod json;
+mod json_text;
+mod messagepack;
+mod values;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+
+pub use json_text::JsonText;
+pub use values::{Blob, Guid, UtcTime};
 
 pub use handshake::{HandshakeError, HandshakeRequest, encode_handshake_response, read_handshake};
 
@@ -96,6 +103,8 @@ pub enum CompletionOutcome {
 pub enum Payload {
     /// JSON text.
     Json(Box<RawValue>),
+    /// One MessagePack value.
+    MessagePack(Bytes),
 }
 
 /// The hub protocols that a handshake can choose.
@@ -103,6 +112,17 @@ pub enum Payload {
 pub enum ProtocolKind {
     /// Text, each message ended by byte 0x1E.
     Json,
+    /// Binary, each message behind its length.
+    MessagePack,
+}
+
+/// What a transport has to be able to carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferFormat {
+    /// UTF-8.
+    Text,
+    /// Any bytes.
+    Binary,
 }
 
 /// The peer broke the protocol; the connection ends.
@@ -128,20 +148,68 @@ impl ProtocolKind {
     /// The protocol of that name, in any case.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        name.eq_ignore_ascii_case("json").then_some(Self::Json)
+        [Self::Json, Self::MessagePack]
+            .into_iter()
+            .find(|protocol| protocol.name().eq_ignore_ascii_case(name))
+    }
+
+    /// As the handshake names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::MessagePack => "messagepack",
+        }
+    }
+
+    /// What its messages are made of.
+    #[must_use]
+    pub const fn transfer_format(self) -> TransferFormat {
+        match self {
+            Self::Json => TransferFormat::Text,
+            Self::MessagePack => TransferFormat::Binary,
+        }
     }
 
     /// A value in this protocol's bytes; an error says why it cannot be written.
+    /// Structs become maps, their members named as declared.
     pub fn payload<T: Serialize + ?Sized>(self, value: &T) -> Result<Payload, String> {
         match self {
             Self::Json => serde_json::value::to_raw_value(value)
                 .map(Payload::Json)
                 .map_err(|error| error.to_string()),
+            Self::MessagePack => rmp_serde::to_vec_named(value)
+                .map(|bytes| Payload::MessagePack(Bytes::from(bytes)))
+                .map_err(|error| error.to_string()),
+        }
+    }
+}
+
+impl HubMessage {
+    /// Whether connections that may reconnect count it.
+    #[must_use]
+    pub fn is_trackable(&self) -> bool {
+        match self {
+            Self::Invocation { .. }
+            | Self::StreamItem { .. }
+            | Self::Completion { .. }
+            | Self::StreamInvocation { .. }
+            | Self::CancelInvocation { .. } => true,
+            Self::Ping | Self::Close { .. } | Self::Ack { .. } | Self::Sequence { .. } => false,
         }
     }
 }
 
 impl Payload {
+    /// Null.
+    #[must_use]
+    pub fn null(protocol: ProtocolKind) -> Self {
+        match protocol {
+            ProtocolKind::Json => Self::Json(RawValue::NULL.to_owned()),
+            ProtocolKind::MessagePack => Self::MessagePack(Bytes::from_static(&[0xC0])),
+        }
+    }
+
     /// JSON text that is known to be well formed, without a copy of its parts.
     ///
     /// # Errors
@@ -154,6 +222,7 @@ impl Payload {
     pub fn bind<T: DeserializeOwned>(&self) -> Result<T, String> {
         match self {
             Self::Json(text) => serde_json::from_str(text.get()).map_err(|e| e.to_string()),
+            Self::MessagePack(bytes) => rmp_serde::from_slice(bytes).map_err(|e| e.to_string()),
         }
     }
 }
@@ -181,6 +250,12 @@ impl MessageReader {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Forgets what arrived and was not read: a new stream begins.
+    pub fn reset(&mut self) {
+        self.buffer = BytesMut::new();
+        self.scanned = 0;
+    }
+
     /// Bytes that wait to be read.
     #[must_use]
     pub fn buffered(&self) -> usize {
@@ -196,6 +271,7 @@ impl MessageReader {
             };
             let decoded = match self.protocol {
                 ProtocolKind::Json => json::decode(&bytes)?,
+                ProtocolKind::MessagePack => messagepack::decode(&bytes)?,
             };
             if decoded.is_some() {
                 return Ok(decoded);
@@ -209,7 +285,12 @@ impl MessageReader {
     }
 
     fn next_frame(&mut self) -> Result<Option<Bytes>, ProtocolError> {
-        let found = take_record(&mut self.buffer, &mut self.scanned, self.bytes_max)?;
+        let found = match self.protocol {
+            ProtocolKind::Json => take_record(&mut self.buffer, &mut self.scanned, self.bytes_max)?,
+            ProtocolKind::MessagePack => {
+                messagepack::take_message(&mut self.buffer, self.bytes_max)?
+            }
+        };
         if self.buffer.is_empty() {
             // A connection that waits for its client keeps no buffer.
             self.buffer = BytesMut::new();
@@ -249,5 +330,6 @@ pub fn encode(protocol: ProtocolKind, message: &HubMessage, output: &mut BytesMu
             json::encode(message, output);
             output.put_u8(RECORD_SEPARATOR);
         }
+        ProtocolKind::MessagePack => messagepack::encode(message, output),
     }
 }

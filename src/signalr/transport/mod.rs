@@ -1,25 +1,8 @@
-//! How a connection's bytes move.
+//! How a connection's bytes move: a file per transport, and WebSocket framing.
 
-mod inbound;
+mod frame_decoder;
+pub(super) mod long_polling;
+pub(super) mod plain_websocket;
+pub(super) mod server_sent_events;
 pub(super) mod websocket;
 pub(super) mod websocket_frames;
-
-use bytes::Bytes;
-
-pub(super) use inbound::{Inbound, Violation};
-
-use super::protocol::ProtocolKind;
-
-/// The transports, as negotiation names them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TransportKind {
-    /// One socket, both ways.
-    WebSockets,
-}
-
-/// One whole message as this transport sends it.
-pub(super) fn frame(transport: TransportKind, protocol: ProtocolKind, message: &[u8]) -> Bytes {
-    match transport {
-        TransportKind::WebSockets => websocket_frames::message_frame(protocol, message),
-    }
-}

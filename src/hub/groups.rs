@@ -1,0 +1,108 @@
+//! Who may follow which group: a token's claims bound it.
+
+use std::sync::Arc;
+
+use super::{CallerOnHub, DispatchHub};
+use crate::jobs::{ContractorId, Region, contractor_group, dispatch_group};
+use crate::pipeline::blocking;
+use crate::signalr::HubError;
+
+/// An audience that a client asks for.
+enum Group {
+    Dispatch(Region),
+    Contractor(ContractorId),
+}
+
+impl Group {
+    /// By the group's name, in the one spelling that it has.
+    fn parse(name: &str) -> Option<Self> {
+        let group = match name.split_once('/')? {
+            ("dispatch", region) => Self::Dispatch(Region::parse(region)?),
+            ("contractor", id) => Self::Contractor(id.parse().ok()?),
+            _ => return None,
+        };
+        (group.name() == name).then_some(group)
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Dispatch(region) => dispatch_group(region),
+            Self::Contractor(id) => contractor_group(*id),
+        }
+    }
+}
+
+impl DispatchHub {
+    /// The group of a region, if the caller may follow it.
+    pub(super) fn followed_region(caller: &CallerOnHub, region: &str) -> Result<String, HubError> {
+        Region::parse(region)
+            .filter(|region| caller.user().may_dispatch(region))
+            .map(|region| dispatch_group(&region))
+            .ok_or_else(|| refused(caller, "that region"))
+    }
+
+    /// The group of a contractor, if the caller may follow it. One that does not exist
+    /// is forbidden as well: the answer does not tell the two apart.
+    pub(super) async fn followed_contractor(
+        &self,
+        caller: &CallerOnHub,
+        contractor_id: &str,
+    ) -> Result<String, HubError> {
+        let refused = || refused(caller, "that contractor");
+        let id: ContractorId = contractor_id.parse().map_err(|_| refused())?;
+        let user = caller.user();
+        if user.contractor_id == Some(id) {
+            return Ok(contractor_group(id));
+        }
+        if !user.is_dispatcher() {
+            return Err(refused());
+        }
+        let jobs = Arc::clone(&self.parts.store.jobs);
+        let found = blocking(move || jobs.contractor(id)).await.map_err(|error| {
+            log::error!("a contractor could not be looked up: {error}");
+            store_unavailable()
+        })?;
+        match found {
+            Some(contractor) if user.may_see_contractor(&contractor) => Ok(contractor_group(id)),
+            Some(_) | None => Err(refused()),
+        }
+    }
+
+    /// These groups, each once, if the caller may follow all of them.
+    pub(super) async fn followed(
+        &self,
+        caller: &CallerOnHub,
+        names: &[String],
+    ) -> Result<Vec<String>, HubError> {
+        if names.is_empty() || names.len() > GROUPS_MAX {
+            let text = format!("invalid_field: groups has 1 to {GROUPS_MAX} names");
+            return Err(HubError::Refused(text));
+        }
+        let mut groups = Vec::with_capacity(names.len());
+        for name in names {
+            let group = match Group::parse(name) {
+                Some(Group::Dispatch(region)) => Self::followed_region(caller, region.as_str())?,
+                Some(Group::Contractor(id)) => {
+                    self.followed_contractor(caller, &id.to_string()).await?
+                }
+                None => return Err(refused(caller, "such a group")),
+            };
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        Ok(groups)
+    }
+}
+
+/// Groups of one request; a connection may be in as many.
+const GROUPS_MAX: usize = 200;
+
+fn refused(caller: &CallerOnHub, what: &str) -> HubError {
+    HubError::Refused(format!("forbidden: {} may not follow {what}", caller.user().actor.id))
+}
+
+/// The database did not do its part; a client may try again.
+pub(super) fn store_unavailable() -> HubError {
+    HubError::Refused("store_unavailable: the store is unavailable, try again".to_owned())
+}

@@ -1,0 +1,101 @@
+//! Past events for subscribers: from memory where they are recent, else from the
+//! outbox and the log, a bounded part at a time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::blocking;
+use super::progress::Progress;
+use super::recent_events::{RecentEvents, RelayedEvent};
+use crate::jobs::{Scope, Sequence};
+use crate::store::{EventFilter, PAGE_ROWS_MAX, Store, StoreError};
+
+/// See the module. Clones read the same events.
+#[derive(Clone)]
+pub struct EventFeed {
+    store: Store,
+    progress: Arc<Progress>,
+    recent: Arc<RecentEvents>,
+}
+
+/// A part of what was asked for.
+#[derive(Debug)]
+pub struct FeedPart {
+    /// In sequence order.
+    pub events: Vec<Arc<RelayedEvent>>,
+    /// Up to where the part is complete; the next one begins behind it.
+    pub read_to: Sequence,
+}
+
+impl EventFeed {
+    pub(super) fn new(store: Store, progress: Arc<Progress>, recent: Arc<RecentEvents>) -> Self {
+        Self { store, progress, recent }
+    }
+
+    /// What these groups were told past `after` and up to `until`, which has been
+    /// relayed; or the first part of it, when it is much.
+    pub async fn read(
+        &self,
+        groups: &[String],
+        after: Sequence,
+        until: Sequence,
+    ) -> Result<FeedPart, StoreError> {
+        if let Some(mut events) = self.recent.between(groups, after, until) {
+            let is_much = events.len() > PAGE_ROWS_MAX;
+            events.truncate(PAGE_ROWS_MAX);
+            let last = events.last().map(|event| event.event.sequence);
+            let read_to = last.filter(|_| is_much).unwrap_or(until);
+            return Ok(FeedPart { events, read_to });
+        }
+        let (store, groups) = (self.store.clone(), groups.to_vec());
+        blocking(move || read_stored(&store, groups, after, until)).await
+    }
+
+    /// Whether every event past `after` can still be read. Not when the log was cut,
+    /// and not when `after` has not happened here: the log is another one.
+    pub async fn reaches_back_to(&self, after: Sequence) -> Result<bool, StoreError> {
+        let relayed = self.progress.relayed();
+        if after >= relayed {
+            return Ok(after <= self.progress.committed());
+        }
+        if self.recent.between(&[], after, relayed).is_some() {
+            return Ok(true);
+        }
+        let store = self.store.clone();
+        let filter = EventFilter { after, limit: 1, ..EventFilter::default() };
+        let first = blocking(move || store.events(&Scope::All, &filter)).await?;
+        Ok(first.items.first().is_some_and(|event| event.sequence == after + 1))
+    }
+
+    /// Waits until something past `sequence` has been relayed; answers up to where.
+    pub async fn relayed_past(&self, sequence: Sequence) -> Sequence {
+        self.progress.relayed_past(sequence).await
+    }
+
+    /// The last sequence that was relayed.
+    #[must_use]
+    pub fn relayed(&self) -> Sequence {
+        self.progress.relayed()
+    }
+}
+
+/// Reads each group by its index. A page that is full says nothing about what is
+/// behind its last event, so the part ends where the first of them does.
+fn read_stored(
+    store: &Store,
+    groups: Vec<String>,
+    after: Sequence,
+    until: Sequence,
+) -> Result<FeedPart, StoreError> {
+    let (mut read_to, mut found) = (until, BTreeMap::new());
+    for group in groups {
+        let group = Some(group);
+        let filter = EventFilter { after, group, limit: PAGE_ROWS_MAX, ..EventFilter::default() };
+        let page = store.events(&Scope::All, &filter)?;
+        read_to = read_to.min(page.sequence);
+        found.extend(page.items.into_iter().map(|event| (event.sequence, event)));
+    }
+    let in_range = found.into_values().take_while(|event| event.sequence <= read_to);
+    let events = in_range.filter_map(|event| RelayedEvent::new(Arc::new(event))).map(Arc::new);
+    Ok(FeedPart { events: events.collect(), read_to })
+}

@@ -1,0 +1,463 @@
+//! The HTTP surface of a connection: negotiation, and the requests of each transport.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant, SystemTime};
+
+use actix_web::dev::Extensions;
+use actix_web::http::StatusCode;
+use actix_web::http::header::ContentType;
+use actix_web::{HttpRequest, HttpResponse, guard, web};
+use socket2::{SockRef, Socket};
+use tokio::sync::oneshot;
+
+use super::host::{HostMessage, LinkCounts, LinkHost};
+use super::inbound::{LinkInput, Source};
+use super::link::{Link, LinkStart};
+use super::negotiate::{NegotiateVersion, negotiate_json, redirect_json, version_error_json};
+use super::pipe::PipeError;
+use super::refusal::{PLAIN_TEXT, Refusal};
+use super::registry::{Claimed, Found, Live, Reconnect, Registry, random_id};
+use super::transport_kind::TransportKind;
+use crate::signalr::options::ConnectionOptions;
+use crate::signalr::transport::websocket::{
+    OutboundBody, RemoteSocket, SocketReader, accept, is_upgrade,
+};
+use crate::signalr::transport::{long_polling, server_sent_events};
+
+/// Who a request comes from.
+#[derive(Debug)]
+pub struct Identity<U> {
+    /// For whoever handles the connection.
+    pub user: U,
+    /// The user's id; a connection is only for the user who negotiated it.
+    pub user_id: Option<String>,
+    /// When the connection has to end.
+    pub expires_at: Option<SystemTime>,
+}
+
+type Authenticate<U> = dyn Fn(&HttpRequest) -> Result<Identity<U>, StatusCode> + Send + Sync;
+
+/// What the endpoints of all worker threads share.
+pub(in crate::signalr) struct EndpointSetup<U> {
+    authenticate: Box<Authenticate<U>>,
+    registry: Arc<Registry>,
+    counts: Arc<LinkCounts>,
+}
+
+/// A connection whose transport has just started, for whoever handles it.
+pub(in crate::signalr) struct Accepted<U> {
+    pub(in crate::signalr) link: Rc<Link>,
+    pub(in crate::signalr) input: LinkInput,
+    pub(in crate::signalr) user: U,
+}
+
+impl<U: 'static> EndpointSetup<U> {
+    /// `authenticate` sees every request, and refuses by status. The bounds of all
+    /// endpoints together are those of `options`.
+    pub(in crate::signalr) fn new(
+        options: &ConnectionOptions,
+        authenticate: impl Fn(&HttpRequest) -> Result<Identity<U>, StatusCode> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            authenticate: Box::new(authenticate),
+            registry: Arc::new(Registry::new(options)),
+            counts: Arc::default(),
+        }
+    }
+
+    /// What there is of connections.
+    pub(in crate::signalr) fn counts(&self) -> &Arc<LinkCounts> {
+        &self.counts
+    }
+
+    /// Negotiated connections that wait for their transport.
+    pub(in crate::signalr) fn reservations(&self) -> usize {
+        self.registry.reservations(Instant::now())
+    }
+
+    /// Starts what holds the connections of the current worker thread.
+    pub(in crate::signalr) fn start_host(&self) -> Rc<LinkHost> {
+        LinkHost::start(Arc::clone(&self.registry), Arc::clone(&self.counts))
+    }
+}
+
+/// Answers the requests of one path, on one worker thread.
+pub(in crate::signalr) struct Endpoint<U> {
+    pub(in crate::signalr) setup: Arc<EndpointSetup<U>>,
+    pub(in crate::signalr) options: Rc<ConnectionOptions>,
+    pub(in crate::signalr) host: Rc<LinkHost>,
+    /// Takes a new connection over.
+    pub(in crate::signalr) handler: Rc<dyn Fn(Accepted<U>)>,
+}
+
+impl<U: 'static> Endpoint<U> {
+    /// Mounts it. A slash at the path's end means nothing.
+    pub(in crate::signalr) fn mount(self, path: &str, config: &mut web::ServiceConfig) {
+        let path = path.trim_end_matches('/');
+        let endpoint = Rc::new(self);
+        let negotiate = Rc::clone(&endpoint);
+        config.service(
+            web::resource([format!("{path}/negotiate"), format!("{path}/negotiate/")])
+                .route(web::route().guard(guard::Post()).to(move |request: HttpRequest| {
+                    let answer = negotiate.negotiate(&request);
+                    async move { answer }
+                }))
+                .default_service(web::to(method_not_allowed)),
+        );
+        config.service(web::resource([path.to_owned(), format!("{path}/")]).route(
+            web::route().to(move |request: HttpRequest, payload: web::Payload| {
+                let endpoint = Rc::clone(&endpoint);
+                async move { endpoint.serve(request, payload).await }
+            }),
+        ));
+    }
+
+    fn negotiate(&self, request: &HttpRequest) -> HttpResponse {
+        let identity = match (self.setup.authenticate)(request) {
+            Ok(identity) => identity,
+            Err(status) => return HttpResponse::new(status),
+        };
+        let target = self.options.redirect.as_ref().and_then(|redirect| redirect.target(request));
+        if let Some(target) = target {
+            return json(redirect_json(&target));
+        }
+        let query = Query::of(request);
+        let asked = query.get("negotiateversion");
+        let version = match NegotiateVersion::parse(asked, self.options.negotiate_version_min) {
+            Ok(version) => version,
+            Err(error) => return json(version_error_json(error)),
+        };
+        let is_stateful = self.options.stateful_reconnect
+            && self.options.transports.web_sockets
+            && query.get("usestatefulreconnect").is_some_and(|v| v.eq_ignore_ascii_case("true"));
+        let registry = &self.setup.registry;
+        match registry.reserve(version, identity.user_id, is_stateful, Instant::now()) {
+            Ok(made) => json(negotiate_json(version, self.options.transports, &made)),
+            Err(full) => Refusal::from(full).into_response(),
+        }
+    }
+
+    async fn serve(&self, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+        let identity = match (self.setup.authenticate)(&request) {
+            Ok(identity) => identity,
+            Err(status) => return HttpResponse::new(status),
+        };
+        let query = Query::of(&request);
+        let token = query.get("id");
+        let answer = match request.method().as_str() {
+            "GET" if server_sent_events::is_asked_for(&request) => {
+                self.start_events(&request, identity, token)
+            }
+            "GET" if is_upgrade(&request) => {
+                self.start_socket(&request, payload, identity, token).await
+            }
+            "GET" => {
+                let answer = self.poll(&request, identity, token).await;
+                return answer.unwrap_or_else(|refusal| {
+                    long_polling::not_to_be_kept(refusal.into_response())
+                });
+            }
+            "POST" => self.post(payload, &identity, token).await,
+            "DELETE" => self.terminate(&identity, token).await,
+            _ => return HttpResponse::MethodNotAllowed().finish(),
+        };
+        answer.unwrap_or_else(Refusal::into_response)
+    }
+
+    fn requires(&self, transport: TransportKind) -> Result<(), Refusal> {
+        if transport.is_among(self.options.transports) {
+            return Ok(());
+        }
+        Err(Refusal::Unsupported(transport))
+    }
+
+    /// What a token leads to; every refusal that does not depend on the transport.
+    fn find(&self, identity: &Identity<U>, token: Option<&str>) -> Result<Found, Refusal> {
+        let token = token.ok_or(Refusal::NoId)?;
+        let user_id = identity.user_id.as_deref();
+        Ok(self.setup.registry.find(token, user_id, Instant::now())?)
+    }
+
+    fn claim(
+        &self,
+        identity: &Identity<U>,
+        token: &str,
+        transport: TransportKind,
+    ) -> Result<Claimed, Refusal> {
+        let (user_id, now) = (identity.user_id.as_deref(), Instant::now());
+        let inbox = self.host.inbox();
+        let claimed = self.setup.registry.claim(token, user_id, transport, inbox, now);
+        // None: another request has taken it since it was looked up.
+        claimed?.ok_or(Refusal::Taken)
+    }
+
+    /// Makes the connection of a claim, and has its handler start.
+    fn open(
+        &self,
+        request: &HttpRequest,
+        identity: Identity<U>,
+        claimed: Claimed,
+        token: String,
+        transport: TransportKind,
+        source: Source,
+    ) -> Rc<Link> {
+        let now = Instant::now();
+        let start = LinkStart {
+            id: claimed.connection_id,
+            token,
+            user_id: identity.user_id,
+            transport,
+            source,
+            // A poll's socket is not the connection's.
+            socket: match transport {
+                TransportKind::LongPolling => Weak::new(),
+                TransportKind::WebSockets | TransportKind::ServerSentEvents => socket_of(request),
+            },
+            expires_at: identity.expires_at.map(|at| now + until(at)),
+            reconnect: claimed.reconnect,
+            place: claimed.place,
+        };
+        let link = Link::new(start, &self.options, &self.host, now);
+        self.host.add(&link);
+        let (input, user) = (link.input(), identity.user);
+        (self.handler)(Accepted { link: Rc::clone(&link), input, user });
+        link
+    }
+
+    fn start_events(
+        &self,
+        request: &HttpRequest,
+        identity: Identity<U>,
+        token: Option<&str>,
+    ) -> Result<HttpResponse, Refusal> {
+        const KIND: TransportKind = TransportKind::ServerSentEvents;
+        self.requires(KIND)?;
+        if let Found::Live(live) = self.find(&identity, token)? {
+            return Err(other_transport_or_taken(&live, KIND));
+        }
+        let token = token.ok_or(Refusal::NoId)?;
+        let mut claimed = self.claim(&identity, token, KIND)?;
+        let source = self.posts(&mut claimed);
+        let link = self.open(request, identity, claimed, token.to_owned(), KIND, source);
+        Ok(server_sent_events::response(link))
+    }
+
+    fn posts(&self, claimed: &mut Claimed) -> Source {
+        claimed.input.take().map_or(Source::None, |input| {
+            input.widen(self.options.input_bytes_max);
+            Source::Pipe(input)
+        })
+    }
+
+    async fn start_socket(
+        &self,
+        request: &HttpRequest,
+        payload: web::Payload,
+        identity: Identity<U>,
+        token: Option<&str>,
+    ) -> Result<HttpResponse, Refusal> {
+        const KIND: TransportKind = TransportKind::WebSockets;
+        self.requires(KIND)?;
+        if let Some(token) = token
+            && let Found::Live(live) = self.find(&identity, Some(token))?
+        {
+            return self.reconnect_socket(request, payload, token, &live).await;
+        }
+        // Before anything is claimed: a refusal leaves the reservation alone.
+        let mut response = accept(request)?;
+        let (claimed, token) = match token {
+            Some(token) => (self.claim(&identity, token, KIND)?, token.to_owned()),
+            None => self.unnegotiated(&identity)?,
+        };
+        let source = Source::Socket(self.socket_reader(payload));
+        let link = self.open(request, identity, claimed, token, KIND, source);
+        Ok(response.body(OutboundBody::new(link)))
+    }
+
+    fn socket_reader(&self, payload: web::Payload) -> SocketReader {
+        SocketReader::new(payload, self.options.frame_bytes_max)
+    }
+
+    /// A connection for a client that did not negotiate; it is nobody's to name.
+    fn unnegotiated(&self, identity: &Identity<U>) -> Result<(Claimed, String), Refusal> {
+        let place = self.setup.registry.admit(identity.user_id.as_deref(), Instant::now());
+        let claimed = Claimed {
+            connection_id: random_id(),
+            place: place?,
+            input: None,
+            reconnect: Arc::new(Reconnect::default()),
+        };
+        Ok((claimed, random_id()))
+    }
+
+    /// A second socket for a connection: it takes the first one's place where that is
+    /// agreed on.
+    async fn reconnect_socket(
+        &self,
+        request: &HttpRequest,
+        payload: web::Payload,
+        token: &str,
+        live: &Live,
+    ) -> Result<HttpResponse, Refusal> {
+        if live.transport != TransportKind::WebSockets || !live.reconnect.is_possible() {
+            return Err(other_transport_or_taken(live, TransportKind::WebSockets));
+        }
+        let mut response = accept(request)?;
+        let (socket, body) =
+            RemoteSocket::lend(self.socket_reader(payload), socket_of(request), &self.host);
+        let (is_taken, taken) = oneshot::channel();
+        let attach = HostMessage::Attach { token: token.to_owned(), socket, is_taken };
+        // A worker that is gone took its connections along.
+        live.host.send(attach).await.map_err(|_| Refusal::UnknownConnection)?;
+        match taken.await {
+            Ok(true) => Ok(response.body(body)),
+            Ok(false) | Err(_) => Err(Refusal::Taken),
+        }
+    }
+
+    async fn poll(
+        &self,
+        request: &HttpRequest,
+        identity: Identity<U>,
+        token: Option<&str>,
+    ) -> Result<HttpResponse, Refusal> {
+        const KIND: TransportKind = TransportKind::LongPolling;
+        self.requires(KIND)?;
+        let found = self.find(&identity, token)?;
+        let token = token.ok_or(Refusal::NoId)?;
+        let live = match found {
+            Found::Live(live) if live.transport == KIND => live,
+            Found::Live(live) => return Err(other_transport_or_taken(&live, KIND)),
+            Found::Reserved => {
+                let mut claimed = self.claim(&identity, token, KIND)?;
+                let source = self.posts(&mut claimed);
+                let link = self.open(request, identity, claimed, token.to_owned(), KIND, source);
+                link.set_polled(false, Instant::now());
+                return Ok(long_polling::first_response());
+            }
+        };
+        let (reply, answer) = oneshot::channel();
+        let poll = long_polling::Poll { reply, socket: socket_of(request) };
+        let expires_at = identity.expires_at.map(|at| Instant::now() + until(at));
+        let message = HostMessage::Poll { token: token.to_owned(), poll, expires_at };
+        live.host.send(message).await.map_err(|_| Refusal::UnknownConnection)?;
+        // No answer: it was gone when the message came.
+        answer
+            .await
+            .map(long_polling::PollAnswer::into_response)
+            .map_err(|_| Refusal::UnknownConnection)
+    }
+
+    async fn post(
+        &self,
+        payload: web::Payload,
+        identity: &Identity<U>,
+        token: Option<&str>,
+    ) -> Result<HttpResponse, Refusal> {
+        let input = match self.find(identity, token)? {
+            Found::Live(live) => live.input,
+            Found::Reserved => self.setup.registry.early_input(token.ok_or(Refusal::NoId)?),
+        };
+        let Some(input) = input else {
+            return Err(Refusal::PostOnWebSocket);
+        };
+        match input.write(payload).await {
+            Ok(()) => Ok(text(StatusCode::OK, "")),
+            Err(PipeError::Closed) => Err(Refusal::UnknownConnection),
+            Err(PipeError::Body) => Err(Refusal::BrokenBody),
+        }
+    }
+
+    async fn terminate(
+        &self,
+        identity: &Identity<U>,
+        token: Option<&str>,
+    ) -> Result<HttpResponse, Refusal> {
+        let found = self.find(identity, token)?;
+        let Found::Live(live @ Live { transport: TransportKind::LongPolling, .. }) = found else {
+            return Err(Refusal::NotPolling);
+        };
+        let token = token.ok_or(Refusal::NoId)?.to_owned();
+        let message = HostMessage::Terminate { token };
+        live.host.send(message).await.map_err(|_| Refusal::UnknownConnection)?;
+        Ok(text(StatusCode::ACCEPTED, ""))
+    }
+}
+
+async fn method_not_allowed() -> HttpResponse {
+    HttpResponse::MethodNotAllowed().finish()
+}
+
+/// How long it is until then; nothing if it has passed.
+fn until(at: SystemTime) -> Duration {
+    at.duration_since(SystemTime::now()).unwrap_or_default()
+}
+
+fn json(body: String) -> HttpResponse {
+    HttpResponse::Ok().insert_header(ContentType::json()).body(body)
+}
+
+fn text(status: StatusCode, body: &'static str) -> HttpResponse {
+    HttpResponse::build(status).insert_header(PLAIN_TEXT).body(body)
+}
+
+fn other_transport_or_taken(live: &Live, asked: TransportKind) -> Refusal {
+    if live.transport == asked { Refusal::Taken } else { Refusal::OtherTransport }
+}
+
+/// A query's parameters, by lower-case name.
+struct Query(HashMap<String, String>);
+
+impl Query {
+    fn of(request: &HttpRequest) -> Self {
+        let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
+        let pairs = pairs.map(web::Query::into_inner).unwrap_or_default();
+        Self(pairs.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+/// Bytes that the kernel may hold for one connection. Without it Linux keeps up to
+/// 4 MB for a client that does not read.
+const SOCKET_SEND_BUFFER_BYTES: usize = 128 * 1024;
+
+/// How long sent bytes may stay unacknowledged before the kernel gives the
+/// connection up: the last resort for a peer that has vanished.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Prepares an accepted socket, and keeps a second handle of it beside the
+/// connection so that a client which does not read can be cut off. For
+/// `HttpServer::on_connect`, before `bind`; without it such a client is cut off
+/// by the kernel only.
+pub fn remember_socket(io: &dyn Any, extensions: &mut Extensions) {
+    let Some(stream) = io.downcast_ref::<actix_web::rt::net::TcpStream>() else {
+        return;
+    };
+    let socket = SockRef::from(stream);
+    let prepared = socket
+        .set_send_buffer_size(SOCKET_SEND_BUFFER_BYTES)
+        .and_then(|()| socket.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT)))
+        .and_then(|()| socket.set_keepalive(true));
+    if let Err(error) = prepared {
+        // The peer may be gone by now; if not, the defaults serve it.
+        log::debug!("a socket's options could not be set: {error}");
+    }
+    match socket.try_clone() {
+        Ok(handle) => {
+            extensions.insert(Arc::new(handle));
+        }
+        Err(error) => log::warn!("no second handle for a socket: {error}"),
+    }
+}
+
+/// The handle lives as long as the socket's own connection; whoever has this only
+/// borrows it, since a handle of its own would keep the socket open.
+fn socket_of(request: &HttpRequest) -> Weak<Socket> {
+    request.conn_data::<Arc<Socket>>().map_or_else(Weak::new, Arc::downgrade)
+}

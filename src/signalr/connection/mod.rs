@@ -1,0 +1,25 @@
+//! Connections below the hub protocol: negotiation, tokens, and whichever transport
+//! moves the bytes.
+
+mod endpoint;
+mod host;
+mod inbound;
+mod link;
+mod negotiate;
+mod outbound;
+mod pipe;
+mod poll_turns;
+mod refusal;
+mod registry;
+mod transport_kind;
+
+pub use endpoint::{Identity, remember_socket};
+pub use link::ConnectionId;
+pub use transport_kind::TransportKind;
+
+pub(super) use endpoint::{Accepted, Endpoint, EndpointSetup};
+pub(super) use host::{LinkCounts, LinkHost, TaskCount};
+pub(super) use inbound::{Inbound, LinkInput, TransportEnd, Violation};
+pub(super) use link::Link;
+pub(super) use outbound::Outbound;
+pub(super) use poll_turns::PollTurns;

@@ -1,0 +1,65 @@
+//! The transports, and how each frames what is sent.
+
+use bytes::Bytes;
+
+use crate::signalr::options::Transports;
+use crate::signalr::protocol::TransferFormat;
+use crate::signalr::transport::{server_sent_events, websocket_frames};
+
+/// How a connection's bytes move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TransportKind {
+    /// One socket, both ways.
+    WebSockets,
+    /// An endless response, and a POST for each message of the client.
+    ServerSentEvents,
+    /// One request after the other, each answered when there is something to say.
+    LongPolling,
+}
+
+impl TransportKind {
+    /// In the order of preference in which negotiation lists them.
+    pub(super) const ALL: [Self; 3] = [Self::WebSockets, Self::ServerSentEvents, Self::LongPolling];
+
+    /// As negotiation names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WebSockets => "WebSockets",
+            Self::ServerSentEvents => "ServerSentEvents",
+            Self::LongPolling => "LongPolling",
+        }
+    }
+
+    pub(super) const fn transfer_formats(self) -> &'static [&'static str] {
+        match self {
+            Self::WebSockets | Self::LongPolling => &["Text", "Binary"],
+            Self::ServerSentEvents => &["Text"],
+        }
+    }
+
+    /// Whether it can carry arbitrary bytes to the client.
+    pub(in crate::signalr) const fn carries(self, format: TransferFormat) -> bool {
+        match (self, format) {
+            (Self::ServerSentEvents, TransferFormat::Binary) => false,
+            (_, TransferFormat::Text | TransferFormat::Binary) => true,
+        }
+    }
+
+    pub(super) const fn is_among(self, transports: Transports) -> bool {
+        match self {
+            Self::WebSockets => transports.web_sockets,
+            Self::ServerSentEvents => transports.server_sent_events,
+            Self::LongPolling => transports.long_polling,
+        }
+    }
+
+    /// One unit as this transport sends it: clients parse each on its own.
+    pub(in crate::signalr) fn frame(self, format: TransferFormat, unit: &[u8]) -> Bytes {
+        match self {
+            Self::WebSockets => websocket_frames::message_frame(format, unit),
+            Self::ServerSentEvents => server_sent_events::event(unit),
+            Self::LongPolling => Bytes::copy_from_slice(unit),
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Reaches every connection of a hub, from any thread.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use serde::de::DeserializeOwned;
+use tokio::sync::{mpsc, oneshot};
+
+use super::arguments::SendArguments;
+use super::audience::Audience;
+use super::client::ResultSender;
+use super::close::CloseReason;
+use super::error::HubError;
+use super::message::SerializedMessage;
+use crate::signalr::connection::LinkCounts;
+use crate::signalr::protocol::Payload;
+
+/// A message for an audience.
+#[derive(Debug)]
+pub struct Publication {
+    /// The publication's place in a rising order of the publisher's. A shard drops
+    /// one whose place it has passed, so a publisher that does not know how far it
+    /// came may repeat itself. None stands outside of the order.
+    pub position: Option<u64>,
+    /// Who is meant.
+    pub audience: Audience,
+    /// What they get.
+    pub message: SerializedMessage,
+}
+
+/// See the module. Clones reach the same hub.
+#[derive(Debug, Clone)]
+pub struct HubHandle {
+    shards: Arc<RwLock<Vec<ShardSender>>>,
+    publications_max: usize,
+    /// Where new shards begin.
+    position: Arc<AtomicU64>,
+    results: Arc<AtomicU64>,
+    links: Arc<LinkCounts>,
+}
+
+/// What there is of a hub, over all worker threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct HubCounts {
+    /// Connections that the hub knows, from their transport's start to their end.
+    pub connections: usize,
+    /// Connections below the hub protocol, until nothing of them is left.
+    pub transports: usize,
+    /// Groups with members, counted by worker thread.
+    pub groups: usize,
+    /// Users with connections, counted by worker thread.
+    pub users: usize,
+    /// Sessions, streams, polls, and whatever else runs for a connection.
+    pub tasks: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct ShardSender {
+    pub(super) number: usize,
+    pub(super) queue: mpsc::Sender<ShardMessage>,
+    pub(super) has_gap: Arc<AtomicBool>,
+    pub(super) counts: Arc<ShardCounts>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct ShardCounts {
+    pub(super) connections: AtomicUsize,
+    pub(super) groups: AtomicUsize,
+    pub(super) users: AtomicUsize,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum ShardMessage {
+    Publish(Arc<Publication>),
+    CloseAll(CloseReason),
+    /// Does something to one connection, on the shard that has it.
+    One(Arc<OneConnection>),
+}
+
+/// Something for one connection, wherever it is. What is not taken by any shard is
+/// dropped with the last copy, and whoever waits finds out.
+#[derive(Debug)]
+pub(super) struct OneConnection {
+    pub(super) id: String,
+    pub(super) action: Mutex<Option<ConnectionAction>>,
+}
+
+pub(super) enum ConnectionAction {
+    Join { group: String, is_done: oneshot::Sender<Result<(), HubError>> },
+    Leave { group: String, is_done: oneshot::Sender<Result<(), HubError>> },
+    Close(CloseReason),
+    Ask { target: String, arguments: Box<dyn SendArguments + Send>, sender: ResultSender },
+}
+
+impl std::fmt::Debug for ConnectionAction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Join { .. } => "Join",
+            Self::Leave { .. } => "Leave",
+            Self::Close(_) => "Close",
+            Self::Ask { .. } => "Ask",
+        })
+    }
+}
+
+impl OneConnection {
+    /// What is to be done, for the one shard that has the connection.
+    pub(super) fn take(&self) -> Option<ConnectionAction> {
+        self.action.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl HubHandle {
+    pub(super) fn new(publications_max: usize, links: Arc<LinkCounts>) -> Self {
+        Self {
+            shards: Arc::default(),
+            publications_max,
+            position: Arc::default(),
+            results: Arc::default(),
+            links,
+        }
+    }
+
+    /// Says that all publications up to this place were delivered by a former process.
+    /// For before the first worker starts.
+    pub fn start_at(&self, position: u64) {
+        self.position.store(position, Ordering::Release);
+    }
+
+    pub(super) fn start_position(&self) -> u64 {
+        self.position.load(Ordering::Acquire)
+    }
+
+    /// Puts the publication on its way to every member of its audience.
+    ///
+    /// Never waits. A worker thread whose queue is full closes its connections, as
+    /// they would miss something; they come back and resume.
+    pub fn publish(&self, publication: Arc<Publication>) {
+        self.to_shards(&ShardMessage::Publish(publication), None);
+    }
+
+    /// Calls a method of every connection of an audience, which nobody answers.
+    /// Never waits.
+    pub fn send(
+        &self,
+        audience: Audience,
+        target: &str,
+        arguments: impl SendArguments + Send + Sync + 'static,
+    ) {
+        let message = SerializedMessage::call(target, arguments);
+        self.publish(Arc::new(Publication { position: None, audience, message }));
+    }
+
+    /// Calls a method of one connection's client and waits for its answer.
+    ///
+    /// # Errors
+    /// What the client answered instead of a value; that there is no such connection,
+    /// or that it is gone meanwhile; that its value is no `R`.
+    pub async fn invoke<R: DeserializeOwned>(
+        &self,
+        connection_id: &str,
+        target: &str,
+        arguments: impl SendArguments + Send + 'static,
+    ) -> Result<R, HubError> {
+        let (sender, answer) = oneshot::channel();
+        let (target, arguments) = (target.to_owned(), Box::new(arguments));
+        self.to_one(connection_id, ConnectionAction::Ask { target, arguments, sender });
+        match answer.await {
+            Err(_) => Err(unknown_connection(connection_id)),
+            answered => bind_result(answered),
+        }
+    }
+
+    /// Makes a connection a member of a group; it is one when this returns. One that
+    /// does not exist is passed over.
+    ///
+    /// # Errors
+    /// When the connection is in too many groups.
+    pub async fn join(&self, connection_id: &str, group: &str) -> Result<(), HubError> {
+        let (is_done, done) = oneshot::channel();
+        let group = group.to_owned();
+        self.to_one(connection_id, ConnectionAction::Join { group, is_done });
+        done.await.unwrap_or(Ok(()))
+    }
+
+    /// Ends a connection's membership in a group, if it has one.
+    pub async fn leave(&self, connection_id: &str, group: &str) {
+        let (is_done, done) = oneshot::channel();
+        let group = group.to_owned();
+        self.to_one(connection_id, ConnectionAction::Leave { group, is_done });
+        // No answer is that there is no such connection.
+        let _ = done.await;
+    }
+
+    /// Ends one connection.
+    pub fn close(&self, connection_id: &str, reason: CloseReason) {
+        self.to_one(connection_id, ConnectionAction::Close(reason));
+    }
+
+    /// Ends every connection.
+    pub fn close_all(&self, reason: &CloseReason) {
+        self.to_shards(&ShardMessage::CloseAll(reason.clone()), None);
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.counts().connections
+    }
+
+    /// What there is, for finding out whether something is left behind.
+    #[must_use]
+    pub fn counts(&self) -> HubCounts {
+        let shards = self.shards.read().unwrap_or_else(PoisonError::into_inner);
+        let sum = |count: fn(&ShardCounts) -> &AtomicUsize| {
+            shards.iter().map(|shard| count(&shard.counts).load(Ordering::Relaxed)).sum()
+        };
+        HubCounts {
+            connections: sum(|counts| &counts.connections),
+            transports: self.links.links(),
+            groups: sum(|counts| &counts.groups),
+            users: sum(|counts| &counts.users),
+            tasks: self.links.tasks(),
+        }
+    }
+
+    pub(super) fn links(&self) -> &Arc<LinkCounts> {
+        &self.links
+    }
+
+    pub(super) fn next_result(&self) -> u64 {
+        self.results.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Takes in a shard; answers its number and its queue.
+    pub(super) fn add_shard(
+        &self,
+        has_gap: Arc<AtomicBool>,
+        counts: Arc<ShardCounts>,
+    ) -> (usize, mpsc::Receiver<ShardMessage>) {
+        let (queue, receiver) = mpsc::channel(self.publications_max);
+        let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);
+        let number = shards.last().map_or(0, |shard| shard.number + 1);
+        shards.push(ShardSender { number, queue, has_gap, counts });
+        (number, receiver)
+    }
+
+    fn to_one(&self, id: &str, action: ConnectionAction) {
+        let one = OneConnection { id: id.to_owned(), action: Mutex::new(Some(action)) };
+        self.to_shards(&ShardMessage::One(Arc::new(one)), None);
+    }
+
+    /// Puts a message into the queue of every shard but one.
+    pub(super) fn to_shards(&self, message: &ShardMessage, except: Option<usize>) {
+        let mut is_any_gone = false;
+        {
+            let shards = self.shards.read().unwrap_or_else(PoisonError::into_inner);
+            for shard in shards.iter().filter(|shard| Some(shard.number) != except) {
+                match shard.queue.try_send(message.clone()) {
+                    Ok(()) => {}
+                    Err(mpsc::error::TrySendError::Full(_)) => {
+                        shard.has_gap.store(true, Ordering::Release);
+                    }
+                    Err(mpsc::error::TrySendError::Closed(_)) => is_any_gone = true,
+                }
+            }
+        }
+        if is_any_gone {
+            let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);
+            shards.retain(|shard| !shard.queue.is_closed());
+        }
+    }
+}
+
+/// The client's answer as the type that was asked for.
+pub(super) fn bind_result<R: DeserializeOwned>(
+    answer: Result<Result<Payload, HubError>, oneshot::error::RecvError>,
+) -> Result<R, HubError> {
+    let value = answer.unwrap_or_else(|_| Err(canceled()))?;
+    value.bind().map_err(|detail| {
+        let name = std::any::type_name::<R>();
+        let name = name.rsplit("::").next().unwrap_or(name);
+        HubError::Exception(format!("Error trying to deserialize result to {name}. {detail}"))
+    })
+}
+
+pub(super) fn canceled() -> HubError {
+    HubError::Exception("Invocation canceled by the server.".to_owned())
+}
+
+fn unknown_connection(id: &str) -> HubError {
+    HubError::Exception(format!("Connection '{id}' does not exist."))
+}
