@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
-use signalbox::signalr::{Audience, CloseReason};
+use signalbox::signalr::{Audience, CloseReason, HubError};
 
 use crate::endpoints::Servers;
 use crate::state::TestState;
@@ -45,6 +45,10 @@ async fn release(gate: web::Path<String>, state: web::Data<TestState>) -> HttpRe
     HttpResponse::NoContent().finish()
 }
 
+fn sent(outcome: Result<(), HubError>) {
+    outcome.expect("only groups without names are refused");
+}
+
 #[derive(Deserialize)]
 struct Broadcast {
     count: u64,
@@ -54,7 +58,7 @@ struct Broadcast {
 async fn broadcast(asked: web::Query<Broadcast>, servers: web::Data<Servers>) -> HttpResponse {
     let (hub, text) = (servers.hub.handle(), "x".repeat(asked.bytes));
     for number in 0..asked.count {
-        hub.send(Audience::All, "Broadcast", (number, text.clone()));
+        sent(hub.send(Audience::All, "Broadcast", (number, text.clone())));
         if number % 64 == 63 {
             // The connections' thread is this one as well: it has to get a turn.
             actix_web::rt::task::yield_now().await;
@@ -76,13 +80,13 @@ async fn numbers(
 ) -> HttpResponse {
     let hub = servers.hub.handle();
     for number in range.from..=range.to {
-        hub.send(Audience::connection(id.as_str()), "Number", (number,));
+        sent(hub.send(Audience::connection(id.as_str()), "Number", (number,)));
     }
     HttpResponse::NoContent().finish()
 }
 
 async fn send(id: web::Path<String>, text: String, servers: web::Data<Servers>) -> HttpResponse {
-    servers.hub.handle().send(Audience::connection(id.as_str()), "Send", (text,));
+    sent(servers.hub.handle().send(Audience::connection(id.as_str()), "Send", (text,)));
     HttpResponse::NoContent().finish()
 }
 

@@ -109,7 +109,8 @@ fn redirect(path: &'static str, with_token: bool, state: Arc<TestState>) -> Redi
 fn authenticate(request: &HttpRequest, state: &TestState) -> Result<Identity<Visitor>, StatusCode> {
     let header = request.headers().get("authorization").map(|value| value.to_str());
     let token = match header {
-        Some(Ok(text)) => Some(text.strip_prefix("Bearer ").unwrap_or(text).to_owned()),
+        // Another scheme, and a bare token, are as good as a bad one.
+        Some(Ok(text)) => Some(bearer(text).unwrap_or_default().to_owned()),
         Some(Err(_)) => return Err(StatusCode::UNAUTHORIZED),
         None => query_value(request, "access_token"),
     };
@@ -123,6 +124,11 @@ fn authenticate(request: &HttpRequest, state: &TestState) -> Result<Identity<Vis
     let (user_id, expires_at) = known.unzip();
     let user = Visitor::of(request, user_id.as_deref());
     Ok(Identity { user, user_id, expires_at })
+}
+
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 pub fn query_value(request: &HttpRequest, name: &str) -> Option<String> {
@@ -165,11 +171,18 @@ pub async fn around(
     Ok(response)
 }
 
-/// Only the first part of the path: what follows may be an id.
+/// Only the first part of the path, and `negotiate`: else what follows may be an id.
 fn ignore_case(request: &mut ServiceRequest) {
     let path_and_query = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
     let end = path_and_query[1..].find(['/', '?']).map_or(path_and_query.len(), |at| at + 1);
     let (first, rest) = path_and_query.split_at(end);
+    let negotiate = "/negotiate";
+    let rest = match rest.get(..negotiate.len()) {
+        Some(part) if part.eq_ignore_ascii_case(negotiate) => {
+            format!("{negotiate}{}", &rest[negotiate.len()..])
+        }
+        Some(_) | None => rest.to_owned(),
+    };
     if let Ok(uri) = format!("{}{rest}", first.to_ascii_lowercase()).parse::<Uri>() {
         request.match_info_mut().get_mut().update(&uri);
         request.head_mut().uri = uri;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use futures_util::future::LocalBoxFuture;
 use futures_util::{Stream, StreamExt as _, stream};
+use rmpv::Value;
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
 use signalbox::signalr::{
     Audience, Blob, Guid, Hub, HubCaller, HubError, Methods, UploadStream, UtcTime,
 };
@@ -362,12 +362,12 @@ impl TestHub {
         Ok("ok")
     }
 
-    async fn number(self: Rc<Self>, caller: Caller, (number,): (u64,)) -> Answer<()> {
+    async fn number(self: Rc<Self>, caller: Caller, (number,): (i64,)) -> Answer<()> {
         self.state.remember_number(&caller.connection_id(), number);
         Ok(())
     }
 
-    async fn numbers(self: Rc<Self>, caller: Caller, (): ()) -> Answer<Vec<u64>> {
+    async fn numbers(self: Rc<Self>, caller: Caller, (): ()) -> Answer<Vec<i64>> {
         Ok(self.state.numbers(&caller.connection_id()))
     }
 }
@@ -382,8 +382,7 @@ async fn joined(mut items: UploadStream<String>) -> Answer<String> {
 
 /// Calls the client method `Send` on an audience.
 fn send_to(caller: &Caller, audience: Audience, message: String) -> Ready<Answer<()>> {
-    caller.publish(audience, "Send", (message,));
-    ready(Ok(()))
+    ready(caller.publish(audience, "Send", (message,)))
 }
 
 /// One method for every way of addressing.

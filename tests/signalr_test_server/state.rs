@@ -14,7 +14,7 @@ pub struct TestState {
     redirects: AtomicU64,
     gates: Mutex<HashMap<String, Arc<watch::Sender<bool>>>>,
     hooks: Mutex<HashMap<String, HookLog>>,
-    numbers: Mutex<HashMap<String, Vec<u64>>>,
+    numbers: Mutex<HashMap<String, Vec<i64>>>,
 }
 
 /// Which hooks have run for a connection.
@@ -65,11 +65,11 @@ impl TestState {
         lock(&self.hooks).get(connection_id).cloned().unwrap_or_default()
     }
 
-    pub fn remember_number(&self, connection_id: &str, number: u64) {
+    pub fn remember_number(&self, connection_id: &str, number: i64) {
         lock(&self.numbers).entry(connection_id.to_owned()).or_default().push(number);
     }
 
-    pub fn numbers(&self, connection_id: &str) -> Vec<u64> {
+    pub fn numbers(&self, connection_id: &str) -> Vec<i64> {
         lock(&self.numbers).get(connection_id).cloned().unwrap_or_default()
     }
 

@@ -67,6 +67,8 @@ struct Flags {
     peer_is_done: Cell<bool>,
     handler_is_done: Cell<bool>,
     transport_is_gone: Cell<bool>,
+    /// Whether the socket is another worker thread's.
+    is_remote: Cell<bool>,
 }
 
 /// What a link starts with.
@@ -186,15 +188,10 @@ impl Link {
                 // One that does not fit belongs to a client that does not read.
                 self.push(close_frame(status), now);
                 self.outbound.close();
-                if self.flags.peer_is_done.get() {
-                    self.outbound.end();
-                } else {
-                    self.closing_since.set(Some(now));
-                    self.await_peer_close();
-                }
+                self.closing_since.set(Some(now));
+                self.finish_socket();
             }
-            TransportKind::ServerSentEvents => self.outbound.end(),
-            TransportKind::LongPolling => self.outbound.end(),
+            TransportKind::ServerSentEvents | TransportKind::LongPolling => self.outbound.end(),
         }
     }
 
@@ -228,6 +225,7 @@ impl Link {
         self.outbound.detach();
         *self.source.borrow_mut() = source;
         *self.socket.borrow_mut() = socket;
+        self.flags.is_remote.set(true);
         self.inactive_since.set(None);
         self.flags.transport_is_gone.set(false);
         self.flags.is_reattached.set(true);
@@ -354,16 +352,26 @@ impl Link {
     }
 
     /// Reads on until the client's close has come, so that the socket is not closed
-    /// under it.
-    fn await_peer_close(self: &Rc<Self>) {
+    /// under it, and then closes the socket.
+    ///
+    /// actix-web would keep it open for a while, for a client that has not read its
+    /// answer yet. This one has, or has said that it does not care.
+    fn finish_socket(self: &Rc<Self>) {
         let Some(host) = self.host.upgrade() else {
             return;
         };
         let link = Rc::clone(self);
         host.spawn(async move {
             std::future::poll_fn(|context| link.poll_peer_close(context)).await;
-            link.flags.peer_is_done.set(true);
+            std::future::poll_fn(|context| link.outbound.poll_drained(context)).await;
             link.outbound.end();
+            // On another thread some of the output may still be on its way to the socket.
+            if !link.flags.is_remote.get()
+                && let Some(socket) = link.socket.borrow().upgrade()
+            {
+                // A socket that is closed by now is what is wanted.
+                let _ = socket.shutdown(std::net::Shutdown::Write);
+            }
         });
     }
 
@@ -376,7 +384,7 @@ impl Link {
             match self.source.borrow_mut().poll_event(context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(SourceEvent::Bytes(_) | SourceEvent::Ping(_)) => {}
-                Poll::Ready(SourceEvent::End(_)) => return Poll::Ready(()),
+                Poll::Ready(SourceEvent::End(_)) => self.flags.peer_is_done.set(true),
             }
         }
     }

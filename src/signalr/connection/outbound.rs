@@ -149,6 +149,11 @@ impl Outbound {
         matches!(self.state.get(), State::Closed | State::Ended)
     }
 
+    /// Whether frames go to a transport.
+    pub(in crate::signalr) fn is_attached(&self) -> bool {
+        self.state.get() == State::Open
+    }
+
     /// Takes the transport away: what waits is dropped, and so is what is sent until
     /// [`attach`](Self::attach).
     pub(in crate::signalr) fn detach(&self) {
@@ -241,11 +246,24 @@ impl Outbound {
         if self.bytes.get() < bytes || self.is_over() {
             return Poll::Ready(());
         }
+        self.pause(context);
+        Poll::Pending
+    }
+
+    /// Ready when all that was sent has been taken, or dropped.
+    pub(super) fn poll_drained(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.frames.borrow().is_empty() {
+            return Poll::Ready(());
+        }
+        self.pause(context);
+        Poll::Pending
+    }
+
+    fn pause(&self, context: &mut Context<'_>) {
         let mut paused = self.paused.borrow_mut();
         if !paused.iter().any(|waker| waker.will_wake(context.waker())) {
             paused.push(context.waker().clone());
         }
-        Poll::Pending
     }
 
     /// Lets paused senders look again.

@@ -1,5 +1,7 @@
 //! Who is meant by a message.
 
+use super::error::HubError;
+
 /// Who is meant by a message. Names of groups and users are case-sensitive; those
 /// that nobody has mean nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,16 @@ pub enum Audience {
 }
 
 impl Audience {
+    /// Several groups have to have names, as with the reference server.
+    pub(super) fn check(&self) -> Result<(), HubError> {
+        match self {
+            Self::Groups(names) if names.iter().any(String::is_empty) => {
+                Err(HubError::Exception("a group among several has no name".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// One connection.
     pub fn connection(id: impl Into<String>) -> Self {
         Self::Connections(vec![id.into()])

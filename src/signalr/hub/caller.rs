@@ -162,13 +162,18 @@ impl<H: Hub> HubCaller<H> {
 
     /// Calls a method of every connection of an audience, which nobody answers. Those
     /// of this worker thread have it before the method's own completion.
+    ///
+    /// # Errors
+    /// When one of several groups has no name.
     pub fn publish(
         &self,
         audience: Audience,
         target: &str,
         arguments: impl SendArguments + Send + Sync + 'static,
-    ) {
+    ) -> Result<(), HubError> {
+        audience.check()?;
         self.shard.publish(audience, SerializedMessage::call(target, arguments));
+        Ok(())
     }
 
     /// Calls a method of the client and waits for its answer; meanwhile the client's

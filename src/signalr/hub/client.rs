@@ -170,15 +170,31 @@ impl Connection {
     }
 
     fn push(&self, frame: Bytes, is_trackable: bool, now: Instant) {
-        if !self.is_plain.get()
-            && is_trackable
-            && let Some(sent) = self.sent.borrow_mut().as_mut()
-            && !sent.keep(frame.clone(), now)
-        {
+        if self.is_plain.get() || !is_trackable {
+            return self.link.push(frame, now);
+        }
+        let mut sent = self.sent.borrow_mut();
+        let Some(copies) = sent.as_mut() else {
+            drop(sent);
+            return self.link.push(frame, now);
+        };
+        let is_kept = copies.keep(frame, now);
+        drop(sent);
+        if is_kept {
+            self.send_copies(now);
+        } else {
             self.close(CloseReason::Unacknowledged);
+        }
+    }
+
+    /// Sends copies as far as acknowledgements allow.
+    fn send_copies(&self, now: Instant) {
+        if !self.link.outbound.is_attached() {
             return;
         }
-        self.link.push(frame, now);
+        while let Some(copy) = self.sent.borrow_mut().as_mut().and_then(|sent| sent.next_unsent()) {
+            self.link.push(copy, now);
+        }
     }
 
     /// Sends a frame that belongs to the transport or the handshake.
@@ -223,26 +239,21 @@ impl Connection {
 
     /// The client has what was sent, up to this number.
     pub(super) fn acknowledge(&self, number: u64) {
+        let now = Instant::now();
         if let Some(sent) = self.sent.borrow_mut().as_mut() {
-            sent.acknowledge(number);
+            sent.acknowledge(number, now);
         }
+        self.send_copies(now);
         self.link.outbound.wake_paused();
     }
 
     /// Begins a new socket: says which message comes next, and sends the copies.
     pub(super) fn resume(&self) {
         self.link.outbound.attach();
-        let (Some(protocol), sent) = (self.protocol.get(), self.sent.borrow()) else {
-            return;
-        };
-        let Some(sent) = sent.as_ref() else {
-            return;
-        };
-        let sequence = HubMessage::Sequence { sequence_id: sent.first_number() };
-        let now = Instant::now();
-        self.link.push(framed(protocol, self.transport(), &sequence), now);
-        for copy in sent.iter() {
-            self.link.push(copy.clone(), now);
+        let first = self.sent.borrow_mut().as_mut().map(|sent| sent.rewind());
+        if let Some(sequence_id) = first {
+            self.send(&HubMessage::Sequence { sequence_id });
+            self.send_copies(Instant::now());
         }
     }
 
@@ -257,9 +268,9 @@ impl Connection {
     }
 
     fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
-        let is_overrun = self.sent.borrow().as_ref().is_some_and(|sent| sent.is_overrun());
+        let is_blocked = self.sent.borrow().as_ref().is_some_and(|sent| sent.is_blocked());
         // Nothing waits below 0 bytes: that is how to wait for an acknowledgement.
-        let bytes = if is_overrun { 0 } else { self.options.pause_output_bytes };
+        let bytes = if is_blocked { 0 } else { self.options.pause_output_bytes };
         self.link.outbound.poll_room(bytes, context)
     }
 

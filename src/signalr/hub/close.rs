@@ -8,7 +8,9 @@ use crate::signalr::protocol::{HubMessage, ProtocolError};
 pub enum CloseReason {
     /// The client said goodbye, with an error of its own or without.
     ClientClosed(Option<String>),
-    /// The client's transport is gone, or was closed without a goodbye.
+    /// The client closed its transport without a goodbye.
+    TransportClosed,
+    /// The client's transport is gone.
     TransportLost,
     /// The client broke the protocol.
     Protocol(ProtocolError),
@@ -42,7 +44,8 @@ impl CloseReason {
         let allow_reconnect = match self {
             Self::SlowConsumer | Self::HandshakeFailed => return None,
             Self::ClientClosed(_) | Self::Aborted | Self::ConnectedHookFailed(_) => false,
-            Self::TransportLost
+            Self::TransportClosed
+            | Self::TransportLost
             | Self::Protocol(_)
             | Self::ClientTimeout
             | Self::Unacknowledged
@@ -60,6 +63,7 @@ impl CloseReason {
             |kind: &str, text: String| Some(HubError::Failed { kind: kind.to_owned(), text });
         match self {
             Self::ClientClosed(_)
+            | Self::TransportClosed
             | Self::TransportLost
             | Self::SlowConsumer
             | Self::HandshakeFailed
@@ -83,7 +87,10 @@ impl CloseReason {
     pub fn failure(&self) -> Option<String> {
         match self {
             Self::ClientClosed(error) => error.clone(),
-            Self::Aborted | Self::AuthenticationExpired | Self::ServerShutdown => None,
+            Self::TransportClosed
+            | Self::Aborted
+            | Self::AuthenticationExpired
+            | Self::ServerShutdown => None,
             Self::TransportLost => Some("the transport was lost".to_owned()),
             Self::Protocol(error) => Some(error.to_string()),
             Self::ClientTimeout => Some(CLIENT_TIMEOUT.to_owned()),

@@ -81,7 +81,7 @@ impl<H: Hub> Session<H> {
             .prepare(&invocation.arguments, options.upload_items_max, link)
             .map_err(|error| binding_error(name, &error, options.detailed_errors))?;
         if !method.is_for(&self.user) {
-            return Err(format!("Failed to invoke '{name}' because user is unauthorized"));
+            return Err(format!("Failed to invoke '{target}' because user is unauthorized"));
         }
         match (method.is_streaming, invocation.wants_stream) {
             (true, false) => {
@@ -322,12 +322,13 @@ impl StreamTask {
         let items = AssertUnwindSafe(self.send_items(starting)).catch_unwind();
         let ended = tokio::select! {
             biased;
-            // The stream is dropped, which is how its code learns of it.
-            () = self.cancellation.cancelled() => Ok(()),
+            // First, since a method is to begin, also when it is cancelled at once.
             ended = items => ended.unwrap_or_else(|_| {
                 let error = HubError::failed("the stream panicked");
                 Err(StreamFailure::Told(self.told_while_streaming(&error)))
             }),
+            // The stream is dropped, which is how its code learns of it.
+            () = self.cancellation.cancelled() => Ok(()),
         };
         let outcome = match ended {
             Ok(()) => CompletionOutcome::Void,

@@ -141,14 +141,19 @@ impl HubHandle {
 
     /// Calls a method of every connection of an audience, which nobody answers.
     /// Never waits.
+    ///
+    /// # Errors
+    /// When one of several groups has no name.
     pub fn send(
         &self,
         audience: Audience,
         target: &str,
         arguments: impl SendArguments + Send + Sync + 'static,
-    ) {
+    ) -> Result<(), HubError> {
+        audience.check()?;
         let message = SerializedMessage::call(target, arguments);
         self.publish(Arc::new(Publication { position: None, audience, message }));
+        Ok(())
     }
 
     /// Calls a method of one connection's client and waits for its answer.

@@ -436,15 +436,11 @@ impl<H: Hub> StreamHandler<Inbound> for Session<H> {
 impl<H: Hub> Session<H> {
     /// The client has closed the transport: properly, if not inside of a message.
     fn end_of_input(&mut self, ctx: &mut Context<Self>) {
-        let reason = match &self.state {
-            State::Open(reader) | State::Connecting(reader) => match reader.finish() {
-                Ok(()) => CloseReason::ClientClosed(None),
-                Err(error) => CloseReason::Protocol(error),
-            },
-            State::AwaitingHandshake { .. } | State::Closing | State::Closed => {
-                CloseReason::ClientClosed(None)
-            }
+        let is_whole = match &self.state {
+            State::Open(reader) | State::Connecting(reader) => reader.finish(),
+            State::AwaitingHandshake { .. } | State::Closing | State::Closed => Ok(()),
         };
+        let reason = is_whole.map_or_else(CloseReason::Protocol, |()| CloseReason::TransportClosed);
         self.end(reason, ctx);
     }
 }

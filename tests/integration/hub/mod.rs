@@ -1,9 +1,11 @@
 //! What SignalR clients see of the hub, down to the bytes.
 
+mod commands;
 mod invocations;
 mod lifetime;
 mod negotiation;
 mod stream;
+mod subscriptions;
 
 use serde_json::{Value, json};
 
