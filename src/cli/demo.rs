@@ -11,9 +11,9 @@ use crate::auth::AuthConfig;
 use crate::config::LogFormat;
 use crate::demo::{personas, sample, simulation};
 use crate::http::{DemoAccess, Origins};
+use crate::hub;
 use crate::pipeline::PipelineConfig;
 use crate::server::ServerConfig;
-use crate::signalr::HubOptions;
 use crate::store::StoreConfig;
 use crate::telemetry;
 
@@ -57,7 +57,7 @@ pub fn run(args: DemoArgs) -> Outcome {
         origins: Origins::default().loopback_only(),
         demo: Some(Arc::new(access)),
         pipeline: PipelineConfig::default(),
-        hub: HubOptions::default(),
+        hub: hub::options(),
         stop_timeout: Duration::from_secs(5),
     };
     let interval = (!args.no_simulation).then(|| Duration::from_secs(args.simulation_interval));

@@ -9,9 +9,9 @@ use super::{Outcome, run};
 use crate::auth::AuthConfig;
 use crate::config::{PartialSettings, Settings};
 use crate::http::Origins;
+use crate::hub;
 use crate::pipeline::PipelineConfig;
 use crate::server::ServerConfig;
-use crate::signalr::HubOptions;
 use crate::store::StoreConfig;
 use crate::telemetry;
 
@@ -61,7 +61,7 @@ fn server_config(settings: Settings, migrate: bool) -> Result<ServerConfig, Stri
         origins: Origins::new(settings.allowed_origins),
         demo: None,
         pipeline: PipelineConfig::default(),
-        hub: HubOptions::default(),
+        hub: hub::options(),
         stop_timeout: Duration::from_secs(settings.stop_timeout_seconds),
     })
 }

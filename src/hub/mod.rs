@@ -12,11 +12,18 @@ use std::sync::Arc;
 
 use crate::jobs::{Caller, ContractorId, Region, contractor_group, dispatch_group};
 use crate::pipeline::{CommandQueue, EventFeed};
-use crate::signalr::{Hub, HubCaller, HubError, Methods};
+use crate::signalr::{ConnectionOptions, Hub, HubCaller, HubError, HubOptions, Methods};
 use crate::store::Store;
 
 /// The paths that the hub is served on.
 pub const HUB_PATHS: [&str; 2] = ["/hub/dispatch", "/hub/recommendations"];
+
+/// The library's own options, and stateful reconnect for clients that ask for it.
+#[must_use]
+pub fn options() -> HubOptions {
+    let connection = ConnectionOptions { stateful_reconnect: true, ..ConnectionOptions::default() };
+    HubOptions { connection, ..HubOptions::default() }
+}
 
 /// What the hub works with.
 #[derive(Clone)]

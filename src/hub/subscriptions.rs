@@ -137,6 +137,10 @@ impl Replay<'_> {
         until: Sequence,
         replayed: &mut u64,
     ) -> Result<Sequence, HubError> {
+        if self.caller.cancelled().is_cancelled() {
+            // Nobody waits for the rest, nor for this text.
+            return Err(HubError::Refused("the subscriber is gone".to_owned()));
+        }
         let FeedPart { events, read_to } =
             self.feed.read(self.groups, after, until).await.map_err(unavailable)?;
         for event in events.iter().filter(|event| !self.is_known(event)) {

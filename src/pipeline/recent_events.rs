@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::jobs::{CommittedEvent, Sequence};
 use crate::signalr::{Audience, Payload, Publication, SerializedMessage};
 
-/// Events that are kept. At most 8 MiB, as an event has at most 2 KiB; and 200 KiB
-/// for an hour of a dispatch area where something happens every half minute.
+/// Events that are kept: an hour of more than one event a second. An event has at most
+/// 2 KiB of JSON, which is there three times while all clients are alike: 10 MiB at the
+/// usual 750 bytes.
 const EVENTS_MAX: usize = 4_096;
 
 /// An event with the message that it becomes, whose frames are encoded once for

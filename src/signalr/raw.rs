@@ -77,6 +77,8 @@ impl<U> RawConnection<U> {
     /// Sends one unit; waits while much is waiting already. After the end it goes nowhere.
     pub async fn send(&self, unit: &[u8]) {
         let outbound = &self.link.outbound;
+        // One who always may send, as to a client that is gone, lets others run as well.
+        tokio::task::coop::consume_budget().await;
         std::future::poll_fn(|context| outbound.poll_room(PAUSE_OUTPUT_BYTES, context)).await;
         self.link.push(self.link.transport.frame(self.format, unit), Instant::now());
     }

@@ -262,8 +262,10 @@ impl Connection {
         !self.is_plain.get() && self.sent.borrow().as_ref().is_some_and(|sent| sent.is_stuck(now))
     }
 
-    /// Waits until a sender that can wait may go on.
+    /// Waits until a sender that can wait may go on. One that always may, as to a client
+    /// that is gone, has to let others run as well.
     pub(super) async fn room(&self) {
+        tokio::task::coop::consume_budget().await;
         std::future::poll_fn(|context| self.poll_room(context)).await;
     }
 
@@ -320,9 +322,7 @@ impl Connection {
             let _ = waiting.send(Err(disconnected(self.id())));
         }
         self.held.take();
-        if let Some(ended) = self.ended.get() {
-            ended.cancel();
-        }
+        self.ended().cancel();
     }
 
     /// Cancelled when the connection ends.

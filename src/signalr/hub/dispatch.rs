@@ -356,6 +356,10 @@ impl StreamTask {
                 CallFailure::Unserializable(text) => StreamFailure::Unserializable(text),
             })?;
             self.connection.room().await;
+            if self.cancellation.is_cancelled() {
+                // Nobody waits for more; and a stream that always has more would never stop.
+                break;
+            }
             let invocation_id = self.id.clone();
             self.connection.send(&HubMessage::StreamItem { invocation_id, item });
         }

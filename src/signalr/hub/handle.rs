@@ -33,7 +33,7 @@ pub struct Publication {
 pub struct HubHandle {
     shards: Arc<RwLock<Vec<ShardSender>>>,
     publications_max: usize,
-    /// Where new shards begin.
+    /// The highest place published: where new shards begin.
     position: Arc<AtomicU64>,
     results: Arc<AtomicU64>,
     links: Arc<LinkCounts>,
@@ -60,6 +60,14 @@ pub(super) struct ShardSender {
     pub(super) queue: mpsc::Sender<ShardMessage>,
     pub(super) has_gap: Arc<AtomicBool>,
     pub(super) counts: Arc<ShardCounts>,
+}
+
+/// The other end of a [`ShardSender`].
+#[derive(Debug)]
+pub(super) struct ShardReceiver {
+    pub(super) number: usize,
+    pub(super) position: u64,
+    pub(super) queue: mpsc::Receiver<ShardMessage>,
 }
 
 #[derive(Debug, Default)]
@@ -122,13 +130,8 @@ impl HubHandle {
     }
 
     /// Says that all publications up to this place were delivered by a former process.
-    /// For before the first worker starts.
     pub fn start_at(&self, position: u64) {
-        self.position.store(position, Ordering::Release);
-    }
-
-    pub(super) fn start_position(&self) -> u64 {
-        self.position.load(Ordering::Acquire)
+        self.position.fetch_max(position, Ordering::AcqRel);
     }
 
     /// Puts the publication on its way to every member of its audience.
@@ -237,17 +240,19 @@ impl HubHandle {
         self.results.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Takes in a shard; answers its number and its queue.
+    /// Takes in a shard: what has been published by now is before its position, and
+    /// what is not will be in its queue.
     pub(super) fn add_shard(
         &self,
         has_gap: Arc<AtomicBool>,
         counts: Arc<ShardCounts>,
-    ) -> (usize, mpsc::Receiver<ShardMessage>) {
+    ) -> ShardReceiver {
         let (queue, receiver) = mpsc::channel(self.publications_max);
         let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);
         let number = shards.last().map_or(0, |shard| shard.number + 1);
         shards.push(ShardSender { number, queue, has_gap, counts });
-        (number, receiver)
+        let position = self.position.load(Ordering::Acquire);
+        ShardReceiver { number, position, queue: receiver }
     }
 
     fn to_one(&self, id: &str, action: ConnectionAction) {
@@ -260,6 +265,12 @@ impl HubHandle {
         let mut is_any_gone = false;
         {
             let shards = self.shards.read().unwrap_or_else(PoisonError::into_inner);
+            if let ShardMessage::Publish(publication) = message
+                && let Some(position) = publication.position
+            {
+                // With the lock: a shard that is added now has it behind or before it.
+                self.position.fetch_max(position, Ordering::AcqRel);
+            }
             for shard in shards.iter().filter(|shard| Some(shard.number) != except) {
                 match shard.queue.try_send(message.clone()) {
                     Ok(()) => {}

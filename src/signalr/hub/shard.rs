@@ -20,7 +20,9 @@ use super::audience::Audience;
 use super::client::{Connection, Membership};
 use super::close::CloseReason;
 use super::error::HubError;
-use super::handle::{ConnectionAction, HubHandle, Publication, ShardCounts, ShardMessage};
+use super::handle::{
+    ConnectionAction, HubHandle, Publication, ShardCounts, ShardMessage, ShardReceiver,
+};
 use super::message::SerializedMessage;
 use crate::signalr::connection::{ConnectionId, TransportKind};
 use crate::signalr::options::HubOptions;
@@ -31,7 +33,7 @@ use crate::signalr::protocol::HubMessage;
 pub(super) struct Shard {
     options: Rc<HubOptions>,
     handle: HubHandle,
-    number: Cell<usize>,
+    number: usize,
     table: RefCell<Vec<Rc<Connection>>>,
     by_id: RefCell<HashMap<ConnectionId, Rc<Connection>>>,
     groups: RefCell<Members>,
@@ -57,20 +59,21 @@ impl Shard {
     pub(super) fn start(handle: &HubHandle, options: Rc<HubOptions>) -> Rc<Self> {
         let has_gap = Arc::new(AtomicBool::new(false));
         let counts = Arc::new(ShardCounts::default());
-        let (number, receiver) = handle.add_shard(Arc::clone(&has_gap), Arc::clone(&counts));
+        let ShardReceiver { number, position, queue } =
+            handle.add_shard(Arc::clone(&has_gap), Arc::clone(&counts));
         let shard = Rc::new(Self {
             options,
             handle: handle.clone(),
-            number: Cell::new(number),
+            number,
             table: RefCell::default(),
             by_id: RefCell::default(),
             groups: RefCell::default(),
             users: RefCell::default(),
-            position: Cell::new(handle.start_position()),
+            position: Cell::new(position),
             publication: Cell::new(0),
             counts,
         });
-        rt::spawn(Rc::clone(&shard).deliver_all(receiver, has_gap));
+        rt::spawn(Rc::clone(&shard).deliver_all(queue, has_gap));
         rt::spawn(Rc::clone(&shard).sweep_forever());
         shard
     }
@@ -205,7 +208,7 @@ impl Shard {
     pub(super) fn publish(&self, audience: Audience, message: SerializedMessage) {
         let publication = Arc::new(Publication { position: None, audience, message });
         self.deliver(&publication);
-        self.handle.to_shards(&ShardMessage::Publish(publication), Some(self.number.get()));
+        self.handle.to_shards(&ShardMessage::Publish(publication), Some(self.number));
     }
 
     async fn deliver_all(

@@ -90,6 +90,25 @@ async fn what_a_former_process_relayed_is_read_from_the_log() {
 }
 
 #[actix_web::test]
+async fn what_a_former_process_did_not_log_is_not_missed() {
+    // No folder, no log: the outbox keeps the events, and the next process relays them
+    // before it has connections.
+    let options = SiteOptions { event_log: Some("missing/log.db"), ..SiteOptions::default() };
+    let site = Site::start_with(options).await;
+    for day in 0..5 {
+        site.job(day, None).await;
+    }
+    let site = site.restart().await;
+    let mut socket = connect(&site).await;
+    call(&mut socket, "1", "Subscribe", json!({ "groups": [group()], "after": 1 })).await;
+    let (mut seen, completion) = until_done(&mut socket, "1").await;
+    let replayed = seen.len();
+    assert_eq!(completion["result"]["replayed"], replayed);
+    seen.extend(events(&mut socket, 4 - replayed).await);
+    assert_eq!(seen, [2, 3, 4, 5]);
+}
+
+#[actix_web::test]
 async fn a_subscriber_that_is_far_behind_gets_everything_once_while_events_go_on() {
     let site = Site::start().await;
     const BEFORE: u64 = 1_200;
