@@ -15,31 +15,12 @@ import { createInterface } from "node:readline";
 
 import * as signalR from "@microsoft/signalr";
 
-/** How long anything may take before a test fails. */
-const TIME_LIMIT_MS = 15000;
+import { within } from "./waiting.mjs";
+
+export { within };
 
 /** What HS256 tokens of these tests are signed with. */
 export const SECRET = "a secret of these tests, long enough for HS256";
-
-/**
- * The promise's value, or a failure that says what did not happen in time.
- *
- * @template T
- * @param {string} what
- * @param {Promise<T>} promise
- * @returns {Promise<T>}
- */
-export async function within(what, promise, limitMs = TIME_LIMIT_MS) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not within ${limitMs} ms: ${what}`)), limitMs);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
 
 /** A running server, with a folder of its own unless it is given one. */
 export class Server {

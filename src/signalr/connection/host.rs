@@ -166,6 +166,7 @@ impl LinkHost {
             ticks.tick().await;
             let (now, links) = (Instant::now(), self.links());
             links.iter().for_each(|link| link.sweep(now));
+            self.registry.forget_outlived(now);
         }
     }
 

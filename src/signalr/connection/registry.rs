@@ -170,7 +170,7 @@ impl Registry {
     fn place(&self, user_id: Option<&str>) -> Result<Place, Full> {
         self.places.take(user_id).map(|()| Place {
             places: Arc::clone(&self.places),
-            user_id: user_id.map(str::to_owned),
+            user_id: self.places.per_user_max.and(user_id).map(str::to_owned),
         })
     }
 
@@ -245,6 +245,12 @@ impl Registry {
         }
     }
 
+    /// Forgets reservations that nobody has claimed in time, and lets the POSTs go that
+    /// wait for them.
+    pub(super) fn forget_outlived(&self, now: Instant) {
+        self.lock().drop_outlived(now);
+    }
+
     /// Connections that wait for a transport.
     pub(super) fn reservations(&self, now: Instant) -> usize {
         let mut entries = self.lock();
@@ -302,6 +308,7 @@ struct Taken {
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
+    /// Where users are counted.
     user_id: Option<String>,
 }
 
@@ -332,7 +339,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.lock();
         taken.connections -= 1;
-        if let (Some(_), Some(user_id)) = (self.places.per_user_max, &self.user_id)
+        if let Some(user_id) = &self.user_id
             && let Some(of_user) = taken.by_user.get_mut(user_id)
         {
             *of_user -= 1;

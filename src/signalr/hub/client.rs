@@ -41,7 +41,7 @@ pub(super) struct Connection {
     pub(super) gated: Cell<usize>,
     sent: RefCell<Option<Box<SentCopies>>>,
     held: RefCell<Option<Box<Held>>>,
-    close_request: RefCell<Option<CloseReason>>,
+    close_request: RefCell<Option<Box<CloseReason>>>,
     results: RefCell<BTreeMap<u64, ResultSender>>,
     ended: OnceCell<CancellationToken>,
     pub(super) options: Rc<HubOptions>,
@@ -119,13 +119,13 @@ impl Connection {
 
     /// Asks the session to end the connection.
     pub(super) fn close(&self, reason: CloseReason) {
-        self.close_request.borrow_mut().get_or_insert(reason);
+        self.close_request.borrow_mut().get_or_insert_with(|| Box::new(reason));
         self.link.nudge();
     }
 
     /// What somebody asked for by [`close`](Self::close).
     pub(super) fn take_close_request(&self) -> Option<CloseReason> {
-        self.close_request.take()
+        self.close_request.take().map(|reason| *reason)
     }
 
     /// Sends a message that is this connection's alone.
@@ -257,9 +257,12 @@ impl Connection {
         }
     }
 
-    /// Whether the client has left too much unacknowledged for too long.
+    /// Whether the client has left too much unacknowledged for too long. Without a
+    /// socket it cannot acknowledge; how long that may last is the link's to say.
     pub(super) fn is_stuck(&self, now: Instant) -> bool {
-        !self.is_plain.get() && self.sent.borrow().as_ref().is_some_and(|sent| sent.is_stuck(now))
+        !self.is_plain.get()
+            && self.link.outbound.is_attached()
+            && self.sent.borrow().as_ref().is_some_and(|sent| sent.is_stuck(now))
     }
 
     /// Waits until a sender that can wait may go on. One that always may, as to a client
@@ -270,7 +273,9 @@ impl Connection {
     }
 
     fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
-        let is_blocked = self.sent.borrow().as_ref().is_some_and(|sent| sent.is_blocked());
+        let mut sent = self.sent.borrow_mut();
+        let blocked = sent.as_mut().filter(|sent| sent.is_blocked());
+        let is_blocked = blocked.map(|sent| sent.wait(Instant::now())).is_some();
         // Nothing waits below 0 bytes: that is how to wait for an acknowledgement.
         let bytes = if is_blocked { 0 } else { self.options.pause_output_bytes };
         self.link.outbound.poll_room(bytes, context)

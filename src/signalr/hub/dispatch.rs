@@ -2,7 +2,7 @@
 //! are told.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
@@ -304,7 +304,7 @@ struct StreamTask {
     id: String,
     cancellation: CancellationToken,
     connection: Rc<Connection>,
-    streams: Rc<RefCell<HashMap<String, CancellationToken>>>,
+    streams: Rc<RefCell<BTreeMap<String, CancellationToken>>>,
 }
 
 impl Drop for StreamTask {

@@ -9,7 +9,7 @@
 //!             invocation; a session that panics takes its own connection along.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Instant;
@@ -45,10 +45,11 @@ pub(super) struct Session<H: Hub> {
     waiting: Option<HubMessage>,
     /// Calls that run and are no streams.
     pub(super) running: usize,
-    /// Streams to the client that run, by the ids of their invocations.
-    pub(super) streams: Rc<RefCell<HashMap<String, CancellationToken>>>,
+    /// Streams to the client that run, by the ids of their invocations. A tree, as most
+    /// connections have none, and an empty one is small.
+    pub(super) streams: Rc<RefCell<BTreeMap<String, CancellationToken>>>,
     /// Streams from the client that are not at their end, by their ids.
-    pub(super) uploads: HashMap<String, Rc<UploadBuffer>>,
+    pub(super) uploads: BTreeMap<String, Rc<UploadBuffer>>,
     /// What has come, on a connection that may reconnect.
     received: Option<Box<Received>>,
     _count: TaskCount,
@@ -80,7 +81,7 @@ impl<H: Hub> Session<H> {
             waiting: None,
             running: 0,
             streams: Rc::default(),
-            uploads: HashMap::new(),
+            uploads: BTreeMap::new(),
             received: None,
             _count: worker.shard.handle().links().task(),
             worker,
@@ -326,7 +327,7 @@ impl<H: Hub> Session<H> {
         }
         self.connection.link.close(status, Instant::now());
         self.connection.forget_waiting();
-        for (_, upload) in self.uploads.drain() {
+        for upload in std::mem::take(&mut self.uploads).into_values() {
             upload.finish(Err(HubError::Exception(CONNECTION_CLOSED.to_owned())));
         }
         for cancellation in self.streams.borrow().values() {

@@ -64,9 +64,14 @@ impl SentCopies {
         self.bytes += frame.len();
         self.copies.push_back(frame);
         if self.is_blocked() {
-            self.blocked_since.get_or_insert(now);
+            self.wait(now);
         }
         true
+    }
+
+    /// Somebody waits until less is unacknowledged.
+    pub(super) fn wait(&mut self, now: Instant) {
+        self.blocked_since.get_or_insert(now);
     }
 
     /// The next copy that may be sent and has not been.
@@ -124,7 +129,7 @@ impl SentCopies {
     /// message when there is none: what the socket has to begin with.
     pub(super) fn rewind(&mut self) -> u64 {
         self.sent_before = self.sent_before.max(self.number(self.sent) - 1);
-        (self.sent, self.unacknowledged_bytes) = (0, 0);
+        (self.sent, self.unacknowledged_bytes, self.blocked_since) = (0, 0, None);
         self.first
     }
 
