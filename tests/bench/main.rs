@@ -2,7 +2,9 @@
 //! serve` as a process of its own and talks to it through its sockets.
 //!
 //! Three questions, each a module: what a command costs ([`commands`]), what a
-//! delivered event costs ([`fanout`]), and what a connection costs ([`memory`]). The
+//! delivered event costs ([`fanout`]), and what a connection costs ([`memory`]). Two
+//! more are put to the SignalR library's test server: what each transport and protocol
+//! costs ([`signalr::transports`]), and what clients do that never read ([`signalr::stalled`]). The
 //! first two are answered as ratios to the least that the same machine needs for the
 //! same thing at the same time, measured in turns with it: [`bare`] is the
 //! transaction without a server, [`floor`] the `write()` without a server. So a noisy
@@ -23,6 +25,7 @@ mod process;
 mod report;
 mod rescheduler;
 mod server;
+mod signalr;
 mod site;
 mod socket;
 
@@ -73,13 +76,19 @@ const QUICK: Plan = Plan {
     idle_connections: 1_000,
 };
 
-const USAGE: &str = "usage: ./scripts/bench [commands] [fanout] [memory] [--quick]";
+const USAGE: &str =
+    "usage: ./scripts/bench [commands] [fanout] [memory] [transports] [stalled] [--quick]";
 
 /// A part's name on the command line, and the part.
 type Part = (&'static str, fn(&Plan) -> Result<(), Failure>);
 
-const PARTS: [Part; 3] =
-    [("commands", commands::run), ("fanout", fanout::run), ("memory", memory::run)];
+const PARTS: [Part; 5] = [
+    ("commands", commands::run),
+    ("fanout", fanout::run),
+    ("memory", memory::run),
+    ("transports", signalr::transports::run),
+    ("stalled", signalr::stalled::run),
+];
 
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -62,7 +62,7 @@ impl Server {
             .stderr(File::create(folder.path().join("server.log"))?)
             .spawn()
             .map_err(|error| format!("cannot start {}: {error}", program.display()))?;
-        let address = await_ready(&mut child);
+        let address = await_line(&mut child, READY);
         let address = address.map_err(|failure| end_early(&mut child, folder.path(), failure))?;
         Ok(Self { child, address, folder })
     }
@@ -106,14 +106,14 @@ fn program() -> Result<PathBuf, Failure> {
     Ok(std::path::absolute(given)?)
 }
 
-/// Waits for the line that says where the server listens. Keeps reading after it, so
+/// Waits for the line that says where a server listens. Keeps reading after it, so
 /// that the server never waits for a full pipe.
-fn await_ready(child: &mut Child) -> Result<SocketAddr, Failure> {
+pub fn await_line(child: &mut Child, ready: &'static str) -> Result<SocketAddr, Failure> {
     let lines = BufReader::new(child.stdout.take().ok_or("no standard output")?).lines();
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
-            if let Some(address) = line.strip_prefix(READY) {
+            if let Some(address) = line.strip_prefix(ready) {
                 // Whoever no longer waits has given up on this server.
                 let _ = sender.send(address.trim().to_owned());
             }

@@ -64,7 +64,7 @@ async fn broadcast(asked: web::Query<Broadcast>, servers: web::Data<Servers>) ->
             actix_web::rt::task::yield_now().await;
         }
     }
-    HttpResponse::NoContent().finish()
+    HttpResponse::Ok().finish()
 }
 
 #[derive(Deserialize)]
