@@ -155,7 +155,9 @@ impl LinkHost {
         if !link.reattach(Source::Remote(events), socket) {
             return false;
         }
-        self.spawn(feed_remote_socket(Rc::clone(link), frames));
+        // Not asked by the task, which may begin when yet another socket is there.
+        let attachment = link.outbound.attachment();
+        self.spawn(feed_remote_socket(Rc::clone(link), attachment, frames));
         true
     }
 

@@ -65,6 +65,9 @@ impl PipeWriter {
         mut body: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     ) -> Result<(), PipeError> {
         let _turn = self.turn.lock().await;
+        if self.pieces.is_closed() {
+            return Err(PipeError::Closed);
+        }
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|_| PipeError::Body)?;
             for piece in chunk.chunks(PIECE_BYTES_MAX) {
@@ -76,7 +79,8 @@ impl PipeWriter {
                 self.pieces.send(piece).map_err(|_| PipeError::Closed)?;
             }
         }
-        if self.pieces.is_closed() { Err(PipeError::Closed) } else { Ok(()) }
+        // All of it is there, also when what it says has ended the connection by now.
+        Ok(())
     }
 }
 

@@ -233,9 +233,13 @@ impl MessageBody for RemoteBody {
     }
 }
 
-/// Moves a connection's frames to its remote socket, until either ends.
-pub(in crate::signalr) async fn feed_remote_socket(link: Rc<Link>, frames: mpsc::Sender<Bytes>) {
-    let attachment = link.outbound.attachment();
+/// Moves a connection's frames to its remote socket, which has this attachment, until
+/// either ends.
+pub(in crate::signalr) async fn feed_remote_socket(
+    link: Rc<Link>,
+    attachment: u32,
+    frames: mpsc::Sender<Bytes>,
+) {
     loop {
         let next = std::future::poll_fn(|context| link.outbound.poll_frame(attachment, context));
         let next = tokio::select! {
