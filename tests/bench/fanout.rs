@@ -9,7 +9,6 @@
 //! The server has one core to itself, and the load comes from the other one. Every
 //! connection is checked to have got every event exactly once.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::audience::{Arrival, Audience};
@@ -45,15 +44,9 @@ const RATIO_GOAL_CONNECTIONS: usize = 1_000;
 /// The goal of deliveries per second under load.
 const RATE_GOAL: f64 = 800_000.0;
 
-/// Runs the bench on a thread of its own, which is kept on a core without keeping the
-/// other benches there.
+/// Runs the bench.
 pub fn run(plan: &Plan) -> Result<(), Failure> {
-    let bench = || {
-        process::move_to_generator_core()?;
-        measure(plan)
-    };
-    let measured = thread::scope(|scope| scope.spawn(bench).join());
-    measured.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    process::on_generator_core(|| measure(plan))
 }
 
 fn measure(plan: &Plan) -> Result<(), Failure> {

@@ -86,7 +86,7 @@ pub fn command_on_measured_core(program: &std::path::Path) -> Command {
 }
 
 /// Keeps the calling thread, and the threads that it starts, on [`GENERATOR_CORE`].
-pub fn move_to_generator_core() -> Result<(), Failure> {
+fn move_to_generator_core() -> Result<(), Failure> {
     if std::thread::available_parallelism().map_or(1, NonZeroUsize::get) < 2 {
         return Err("needs two cores: one for the server, one for the load".into());
     }
@@ -99,6 +99,17 @@ pub fn move_to_generator_core() -> Result<(), Failure> {
         .status()
         .map_err(|error| format!("cannot run taskset (of util-linux): {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("taskset: {status}").into()) }
+}
+
+/// Runs a bench on a thread of its own, kept on [`GENERATOR_CORE`] without keeping the
+/// other benches there.
+pub fn on_generator_core(
+    bench: impl FnOnce() -> Result<(), Failure> + Send,
+) -> Result<(), Failure> {
+    let measured = std::thread::scope(|scope| {
+        scope.spawn(|| move_to_generator_core().and_then(|()| bench())).join()
+    });
+    measured.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Lets this process, and the servers that it starts, open as many files as the

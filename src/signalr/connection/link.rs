@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use super::outbound::Outbound;
 use super::poll_turns::PollTurns;
 use super::registry::{Place, Reconnect};
 use super::transport_kind::TransportKind;
+use super::waker_slot::WakerSlot;
 use crate::signalr::options::ConnectionOptions;
 use crate::signalr::transport::websocket_frames::{CloseStatus, close_frame, pong_frame};
 
@@ -39,7 +40,7 @@ pub(in crate::signalr) struct Link {
     pub(super) token: Rc<str>,
     user_id: Option<Rc<str>>,
     source: RefCell<Source>,
-    reader: RefCell<Option<Waker>>,
+    reader: WakerSlot,
     socket: RefCell<Weak<Socket>>,
     expires_at: Cell<Option<Instant>>,
     /// Since when it has no transport, while it may get one.
@@ -100,7 +101,7 @@ impl Link {
             token: start.token.into(),
             user_id: start.user_id.map(Rc::from),
             source: RefCell::new(start.source),
-            reader: RefCell::default(),
+            reader: WakerSlot::default(),
             socket: RefCell::new(start.socket),
             expires_at: Cell::new(start.expires_at),
             inactive_since: Cell::new(None),
@@ -144,14 +145,14 @@ impl Link {
     /// Input flows again.
     pub(in crate::signalr) fn open_gate(&self) {
         if self.flags.is_shut.replace(false) {
-            self.wake();
+            self.reader.wake();
         }
     }
 
     /// Has the handler look at its own affairs, also while the gate is shut.
     pub(in crate::signalr) fn nudge(&self) {
         if !self.flags.is_nudged.replace(true) {
-            self.wake();
+            self.reader.wake();
         }
     }
 
@@ -229,7 +230,7 @@ impl Link {
         self.inactive_since.set(None);
         self.flags.transport_is_gone.set(false);
         self.flags.is_reattached.set(true);
-        self.wake();
+        self.reader.wake();
         true
     }
 
@@ -317,7 +318,7 @@ impl Link {
                 // From here whoever awaits the client's close is the one reader.
                 return Poll::Pending;
             }
-            self.wait(context);
+            self.reader.register(context);
             if self.flags.is_shut.get() || self.flags.has_ended.get() {
                 return Poll::Pending;
             }
@@ -380,7 +381,7 @@ impl Link {
             if self.flags.peer_is_done.get() || self.flags.transport_is_gone.get() {
                 return Poll::Ready(());
             }
-            self.wait(context);
+            self.reader.register(context);
             match self.source.borrow_mut().poll_event(context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(SourceEvent::Bytes(_) | SourceEvent::Ping(_)) => {}
@@ -394,7 +395,7 @@ impl Link {
         if !self.flags.has_ended.replace(true) {
             self.flags.end.set(Some(end));
         }
-        self.wake();
+        self.reader.wake();
     }
 
     fn cut_socket(&self) {
@@ -410,22 +411,9 @@ impl Link {
         self.flags.transport_is_gone.set(true);
         self.outbound.discard();
         *self.source.borrow_mut() = Source::None;
-        self.wake();
+        self.reader.wake();
         if let Some(host) = self.host.upgrade() {
             host.remove(&self.token);
-        }
-    }
-
-    fn wait(&self, context: &mut Context<'_>) {
-        let mut reader = self.reader.borrow_mut();
-        if !reader.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-            *reader = Some(context.waker().clone());
-        }
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = self.reader.borrow().as_ref() {
-            waker.wake_by_ref();
         }
     }
 }

@@ -12,6 +12,7 @@ mod poll_turns;
 mod refusal;
 mod registry;
 mod transport_kind;
+mod waker_slot;
 
 pub use endpoint::{Identity, remember_socket};
 pub use link::ConnectionId;
@@ -23,3 +24,4 @@ pub(super) use inbound::{Inbound, LinkInput, TransportEnd, Violation};
 pub(super) use link::Link;
 pub(super) use outbound::Outbound;
 pub(super) use poll_turns::PollTurns;
+pub(super) use waker_slot::WakerSlot;

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::waker_slot::WakerSlot;
+
 /// The output of one connection: frames that its transport takes out one by one.
 ///
 /// It belongs to the connection's worker thread. Whoever has something to send puts
@@ -21,7 +23,7 @@ pub(in crate::signalr) struct Outbound {
     state: Cell<State>,
     bytes: Cell<usize>,
     frames: RefCell<Frames>,
-    reader: RefCell<Option<Waker>>,
+    reader: WakerSlot,
     bytes_max: usize,
     /// When the transport last took a frame, or the first of those that wait was put in.
     moved_at: Cell<Instant>,
@@ -94,7 +96,7 @@ impl Outbound {
             state: Cell::new(State::Open),
             bytes: Cell::new(0),
             frames: RefCell::default(),
-            reader: RefCell::default(),
+            reader: WakerSlot::default(),
             bytes_max,
             moved_at: Cell::new(now),
             attachment: Cell::new(0),
@@ -118,7 +120,7 @@ impl Outbound {
         }
         frames.push(frame);
         drop(frames);
-        self.wake();
+        self.reader.wake();
         Ok(())
     }
 
@@ -134,7 +136,7 @@ impl Outbound {
     /// Takes no more frames, and ends the reader behind what waits.
     pub(in crate::signalr) fn end(&self) {
         self.state.set(State::Ended);
-        self.wake();
+        self.reader.wake();
         self.wake_paused();
     }
 
@@ -163,7 +165,7 @@ impl Outbound {
         }
         self.attachment.set(self.attachment.get().wrapping_add(1));
         // The former reader finds out that it is one.
-        self.wake();
+        self.reader.wake();
     }
 
     /// Frames go to the transport again.
@@ -205,7 +207,7 @@ impl Outbound {
         if self.state.get() == State::Ended {
             return Poll::Ready(None);
         }
-        self.wait(context);
+        self.reader.register(context);
         Poll::Pending
     }
 
@@ -222,7 +224,7 @@ impl Outbound {
         if self.is_over() {
             return Poll::Ready(None);
         }
-        self.wait(context);
+        self.reader.register(context);
         Poll::Pending
     }
 
@@ -285,19 +287,6 @@ impl Outbound {
             self.moved_at.set(Instant::now());
         }
         self.wake_paused();
-    }
-
-    fn wait(&self, context: &mut Context<'_>) {
-        let mut reader = self.reader.borrow_mut();
-        if !reader.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-            *reader = Some(context.waker().clone());
-        }
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = self.reader.borrow().as_ref() {
-            waker.wake_by_ref();
-        }
     }
 }
 

@@ -59,15 +59,29 @@ pub(super) fn pipe() -> (PipeWriter, PipeReader) {
 }
 
 impl PipeWriter {
-    /// Writes a whole body; waits while there is no room.
+    /// Writes a whole body; waits while there is no room. Once the connection is gone
+    /// nothing is waited for, also not for a body that does not come.
     pub(super) async fn write(
+        &self,
+        body: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+    ) -> Result<(), PipeError> {
+        if self.pieces.is_closed() {
+            return Err(PipeError::Closed);
+        }
+        tokio::select! {
+            biased;
+            // First: one that was taken whole was taken, also when what it says has
+            // ended the connection by now.
+            written = self.write_body(body) => written,
+            () = self.pieces.closed() => Err(PipeError::Closed),
+        }
+    }
+
+    async fn write_body(
         &self,
         mut body: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     ) -> Result<(), PipeError> {
         let _turn = self.turn.lock().await;
-        if self.pieces.is_closed() {
-            return Err(PipeError::Closed);
-        }
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|_| PipeError::Body)?;
             for piece in chunk.chunks(PIECE_BYTES_MAX) {
@@ -79,7 +93,6 @@ impl PipeWriter {
                 self.pieces.send(piece).map_err(|_| PipeError::Closed)?;
             }
         }
-        // All of it is there, also when what it says has ended the connection by now.
         Ok(())
     }
 }
@@ -149,5 +162,10 @@ mod tests {
         drop(reader);
         assert_eq!(writer.write(body(&["x"])).await, Err(PipeError::Closed));
         assert_eq!(writer.write(body(&[])).await, Err(PipeError::Closed));
+        let (writer, reader) = pipe();
+        let mut writing = Box::pin(writer.write(stream::pending()));
+        assert_eq!((&mut writing).now_or_never(), None, "the body does not come");
+        drop(reader);
+        assert_eq!(writing.await, Err(PipeError::Closed));
     }
 }

@@ -6,13 +6,13 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use futures_util::Stream;
 use serde::de::DeserializeOwned;
 
 use super::error::HubError;
-use crate::signalr::connection::Link;
+use crate::signalr::connection::{Link, WakerSlot};
 use crate::signalr::protocol::Payload;
 
 /// Items that came and were not read. Bounded: what does not fit stays unread in the
@@ -21,7 +21,7 @@ pub(super) struct UploadBuffer {
     items: RefCell<VecDeque<Payload>>,
     items_max: usize,
     end: RefCell<Option<Result<(), HubError>>>,
-    reader: RefCell<Option<Waker>>,
+    reader: WakerSlot,
     /// The method does not read any more.
     is_abandoned: Cell<bool>,
     /// Whose input waits for room.
@@ -34,7 +34,7 @@ impl UploadBuffer {
             items: RefCell::default(),
             items_max: items_max.max(1),
             end: RefCell::default(),
-            reader: RefCell::default(),
+            reader: WakerSlot::default(),
             is_abandoned: Cell::new(false),
             link,
         })
@@ -49,14 +49,14 @@ impl UploadBuffer {
     pub(super) fn push(&self, item: Payload) {
         if !self.is_abandoned.get() {
             self.items.borrow_mut().push_back(item);
-            self.wake();
+            self.reader.wake();
         }
     }
 
     /// Nothing more comes. May be called twice; the first counts.
     pub(super) fn finish(&self, end: Result<(), HubError>) {
         self.end.borrow_mut().get_or_insert(end);
-        self.wake();
+        self.reader.wake();
     }
 
     fn abandon(&self) {
@@ -81,15 +81,9 @@ impl UploadBuffer {
                 Poll::Ready(failure.err().map(Err))
             }
             None => {
-                *self.reader.borrow_mut() = Some(context.waker().clone());
+                self.reader.register(context);
                 Poll::Pending
             }
-        }
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = self.reader.take() {
-            waker.wake();
         }
     }
 }

@@ -5,7 +5,6 @@
 //! round, not with those of the product. The floor is a bare `write()` per connection,
 //! also for long polling, where a delivery is an answer and a request as well.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::crowd::Crowd;
@@ -24,14 +23,9 @@ const TEXT_BYTES: usize = 340;
 /// Messages that wait for every connection at once: less than a connection may keep waiting.
 const BURST: u64 = 1_000;
 
-/// Runs the bench on a thread of its own, kept on a core without keeping others there.
+/// Runs the bench.
 pub fn run(plan: &Plan) -> Result<(), Failure> {
-    let bench = || {
-        process::move_to_generator_core()?;
-        measure(plan)
-    };
-    let measured = thread::scope(|scope| scope.spawn(bench).join());
-    measured.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    process::on_generator_core(|| measure(plan))
 }
 
 fn measure(plan: &Plan) -> Result<(), Failure> {

@@ -114,11 +114,14 @@ describe("the Close message", () => {
       try {
         const hub = await Hub.open(own);
         hub.link.socket.connection.socket.pause();
-        // More than the operating system takes in on behalf of a client that does not read.
-        const sent = own.request("/broadcast?count=2000&bytes=20000", { method: "POST" });
-        assert.notEqual((await own.disconnected(hub.id)).failure, null);
-        await sent;
         const other = await Hub.open(own);
+        const large = "x".repeat(30000);
+        const { failure } = await until("it is cut", async () => {
+          await Promise.all(Array.from({ length: 10 }, () => own.send(hub.id, large)));
+          const hooks = await own.hooks(hub.id);
+          return hooks.disconnected ? hooks : undefined;
+        });
+        assert.notEqual(failure, null);
         assert.equal(await other.result("Echo", "x"), "x");
       } finally {
         await own.dispose();

@@ -25,7 +25,7 @@ const WITH_UPLOAD = { streamIds: ["upload"] };
  * What goes on when the client leaves. Those marked as unread have sent more than the
  * server reads while it waits.
  *
- * @type {Record<string, { run: (hub: any, site: any) => Promise<unknown>, isUnread?: boolean, share?: number }>}
+ * @type {Record<string, { run: (hub: any, site: any) => Promise<unknown>, isUnread?: boolean, share?: number, isAlone?: boolean }>}
  */
 const DOINGS = {
   "that does nothing": { run: async () => {} },
@@ -58,7 +58,8 @@ const DOINGS = {
     run: async (hub) => hub.item(await hub.stream("Counter", [1e9, 5])),
   },
   "whose stream never waits": {
-    share: 0.1,
+    share: 0.2,
+    isAlone: true,
     run: (hub) => hub.stream("Counter", [1e9, 0]),
   },
   "that uploads": {
@@ -154,14 +155,13 @@ const LEAVINGS = {
 export function hubWays() {
   const ways = [];
   for (const [transport, leavings] of Object.entries(LEAVINGS)) {
-    for (const [doing, { run, isUnread, share }] of Object.entries(DOINGS)) {
+    for (const [doing, { run, ...traits }] of Object.entries(DOINGS)) {
       for (const [leaving, { leave, needs, isHeard }] of Object.entries(leavings)) {
-        if (isUnread && isHeard) continue;
+        if (traits.isUnread && isHeard) continue;
         ways.push({
           name: `a hub connection over ${transport} ${doing} ${leaving}`,
           needs,
-          isUnread,
-          share,
+          ...traits,
           async leave(site, number) {
             const hub = await site.hub(number, { transport, token: site.token });
             await run(hub, site);

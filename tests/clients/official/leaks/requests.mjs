@@ -14,9 +14,8 @@ function call(target, ...args) {
   return record({ type: TYPE.invocation, invocationId: "1", target, arguments: args });
 }
 
-/** Sends a Close message; the connection may be gone before the POST is answered. */
 async function sayClose(site, path) {
-  await site.server.request(path, { ...POST, body: record({ type: TYPE.close }) });
+  await site.expect(200, path, { ...POST, body: record({ type: TYPE.close }) });
 }
 
 /** A connection that polls and has shaken hands, with no poll open; answers its path. */
@@ -244,13 +243,14 @@ function polls() {
         leave: async (site) => lose(await openPoll(site, await polling(site))),
       },
       {
-        name: `polls of /echo: one ${loss}, the next brings its data, then DELETE`,
+        name: `a poll of /echo ${loss} where its data comes, then DELETE while the next one waits`,
         async leave(site) {
           const path = await polling(site, "/echo");
           await lose(await openPoll(site, path));
           await site.expect(200, path, { ...POST, body: "hello" });
-          await site.expect(200, path);
+          const next = site.ask(path);
           await site.expect(202, path, DELETE);
+          await within("the next poll ends", next.answer);
         },
       },
     ]),
@@ -332,6 +332,14 @@ function polls() {
       async leave(site) {
         const path = await polling(site);
         await site.server.request(path, { ...POST, body: call("Echo", "x".repeat(30000)).repeat(45) });
+      },
+    },
+    {
+      name: "a POST whose body never ends, to polls that are deleted",
+      async leave(site) {
+        const path = await polling(site);
+        site.hold((await site.tcp(requestText("POST", path, { "Content-Length": 1000 }, "{"))).socket);
+        await site.expect(202, path, DELETE);
       },
     },
     {

@@ -13,10 +13,12 @@ import { within } from "../../waiting.mjs";
  *   needs?: "timers" | "kernel",
  *   isUnread?: boolean,
  *   share?: number,
+ *   isAlone?: boolean,
  * }} Way `needs` says what ends the connection if not the way itself: the server's
  *   timers, one of the HTTP library's, or the kernel's. `isUnread` is a connection that
  *   the server may keep as long as its call runs. `share` is the part of the usual
- *   number that is enough of a way that costs much.
+ *   number that is enough of a way that costs much, and the clients of one that is alone
+ *   come one after the other, since each of them is sent as much as it can take.
  */
 
 export class Site {

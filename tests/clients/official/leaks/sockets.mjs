@@ -271,8 +271,8 @@ function deafClients() {
       share: 0.5,
       async leave(site, number) {
         const hub = await site.hub(number);
-        for (let streams = 0; streams < 20; streams++) await hub.stream("Counter", [1e9, 1]);
         hub.link.socket.connection.socket.pause();
+        await hub.stream("Counter", [1e9, 0]);
         site.hold(hub.link.socket.connection.socket);
       },
     },

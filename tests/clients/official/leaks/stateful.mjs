@@ -1,6 +1,7 @@
 /** Connections that may go on with another socket: lost, found again, and left in between. */
 
 import { TYPE, record } from "../../conformance/hub.mjs";
+import { upgrade } from "../../conformance/wire.mjs";
 import { StatefulPeer } from "../../conformance/stateful_peer.mjs";
 import { until, within } from "../../waiting.mjs";
 import { LOSSES, UPGRADE, requestText } from "./site.mjs";
@@ -83,9 +84,9 @@ function ofEveryDoing() {
   ]);
 }
 
-/** Has the server send a lot, for as long as it may. */
-function startStreams(peer) {
-  for (let streams = 0; streams < 20; streams++) peer.call("Counter", [1e9, 1], { type: TYPE.streamInvocation });
+/** Has the server send as much as it may. */
+function startStream(peer) {
+  peer.call("Counter", [1e9, 0], { type: TYPE.streamInvocation });
 }
 
 /** @returns {import("./site.mjs").Way[]} */
@@ -105,12 +106,24 @@ function special() {
       },
     },
     {
+      name: "a stateful connection comes back on several sockets at once",
+      async leave(site) {
+        const peer = await StatefulPeer.open(site.server);
+        peer.cut();
+        await Promise.all(Array.from({ length: 4 }, () => upgrade(site.url + peer.path)));
+        // Whichever was the last has the connection; here comes one that certainly is.
+        await reopened(peer);
+        await peer.result("Echo", "still here");
+        await close(peer);
+      },
+    },
+    {
       name: "a stateful connection never reads again, and a new socket takes over",
       share: 0.3,
       async leave(site) {
         const peer = await StatefulPeer.open(site.server);
         peer.socket.connection.socket.pause();
-        startStreams(peer);
+        startStream(peer);
         site.hold(peer.socket.connection.socket);
         await reopened(peer);
         peer.acknowledges = true;
@@ -178,7 +191,7 @@ function special() {
       share: 0.3,
       async leave(site) {
         const peer = await StatefulPeer.open(site.server);
-        startStreams(peer);
+        startStream(peer);
         await within("the server gives it up", peer.socket.closed);
       },
     },
@@ -188,7 +201,7 @@ function special() {
       share: 0.3,
       async leave(site) {
         const peer = await StatefulPeer.open(site.server);
-        startStreams(peer);
+        startStream(peer);
         await peer.take("many items", ({ item }) => item === 50);
         peer.cut();
       },
