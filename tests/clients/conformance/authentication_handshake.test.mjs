@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
+import { until } from "../waiting.mjs";
 import { Hub, TRANSPORTS, TYPE, handshake, json, messagepack, record } from "./hub.mjs";
 import { TestServer, bearer } from "./test_server.mjs";
 import { EventStream, upgrade } from "./wire.mjs";
@@ -56,6 +57,16 @@ describe("authentication", () => {
     const hub = await Hub.open(server, { path: "/authorizedhub", isNegotiated: false, query: `id=${connectionToken}`, token: ada });
     assert.equal(await hub.result("GetUserIdentifier"), "ada");
     hub.cut();
+  });
+
+  test("26 a token that has expired gives 401 on every request", async () => {
+    const token = await server.token("ada", 1);
+    const { connectionToken } = (await server.negotiate("/authorizedhub", { token })).json;
+    await until("the token has expired", async () => (await server.negotiate("/authorizedhub", { token })).status === 401);
+    for (const [what, request] of Object.entries(requests("/authorizedhub", connectionToken, bearer(token)))) {
+      const { status, text } = await request();
+      assert.deepEqual({ status, text }, UNAUTHORIZED, what);
+    }
   });
 
   test("26 a token without the scheme Bearer is none", async () => {

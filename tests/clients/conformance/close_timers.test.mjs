@@ -75,6 +75,17 @@ describe("the Close message", () => {
     });
   }
 
+  test("53 says that the client may come back, and no error, when its token has expired", async () => {
+    // The server under test lets no connection outlive its token, which is for each server to choose.
+    const token = await server.token("ada", 1);
+    const hubs = await Promise.all(TRANSPORTS.map((transport) => Hub.open(server, { path: "/authorizedhub", transport, token })));
+    for (const hub of hubs) {
+      assert.deepEqual(await hub.take("the Close", ({ type }) => type === TYPE.close), { type: TYPE.close, allowReconnect: true });
+      await hub.end();
+      assert.equal((await server.disconnected(hub.id)).disconnected, 1);
+    }
+  });
+
   test("53 is the last thing that is read: what the client sends after its own is not", async () => {
     const hub = await Hub.open(server);
     await hub.write({ type: TYPE.close }, { type: TYPE.invocation, invocationId: "1", target: "Echo", arguments: ["x"] });
