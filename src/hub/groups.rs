@@ -33,23 +33,26 @@ impl Group {
 }
 
 impl DispatchHub {
-    /// The group of a region, if the caller may follow it.
-    pub(super) fn followed_region(caller: &CallerOnHub, region: &str) -> Result<String, HubError> {
-        Region::parse(region)
+    /// The group of a region, if it is one and the caller may follow it.
+    pub(super) fn followed_region(
+        caller: &CallerOnHub,
+        region: Option<&Region>,
+    ) -> Result<String, HubError> {
+        region
             .filter(|region| caller.user().may_dispatch(region))
-            .map(|region| dispatch_group(&region))
+            .map(dispatch_group)
             .ok_or_else(|| refused(caller, "that region"))
     }
 
-    /// The group of a contractor, if the caller may follow it. One that does not exist
-    /// is forbidden as well: the answer does not tell the two apart.
+    /// The group of a contractor, if it is one and the caller may follow it. One that
+    /// does not exist is forbidden as well: the answer does not tell the two apart.
     pub(super) async fn followed_contractor(
         &self,
         caller: &CallerOnHub,
-        contractor_id: &str,
+        id: Option<ContractorId>,
     ) -> Result<String, HubError> {
         let refused = || refused(caller, "that contractor");
-        let id: ContractorId = contractor_id.parse().map_err(|_| refused())?;
+        let id = id.ok_or_else(refused)?;
         let user = caller.user();
         if user.contractor_id == Some(id) {
             return Ok(contractor_group(id));
@@ -81,10 +84,8 @@ impl DispatchHub {
         let mut groups = Vec::with_capacity(names.len());
         for name in names {
             let group = match Group::parse(name) {
-                Some(Group::Dispatch(region)) => Self::followed_region(caller, region.as_str())?,
-                Some(Group::Contractor(id)) => {
-                    self.followed_contractor(caller, &id.to_string()).await?
-                }
+                Some(Group::Dispatch(region)) => Self::followed_region(caller, Some(&region))?,
+                Some(Group::Contractor(id)) => self.followed_contractor(caller, Some(id)).await?,
                 None => return Err(refused(caller, "such a group")),
             };
             if !groups.contains(&group) {

@@ -55,7 +55,8 @@ impl DispatchHub {
         caller: CallerOnHub,
         (region,): (String,),
     ) -> Result<(), HubError> {
-        caller.join(&Self::followed_region(&caller, &region)?)
+        let region = Region::parse(&region);
+        caller.join(&Self::followed_region(&caller, region.as_ref())?)
     }
 
     async fn leave_dispatch_group(
@@ -74,7 +75,7 @@ impl DispatchHub {
         caller: CallerOnHub,
         (contractor_id,): (String,),
     ) -> Result<(), HubError> {
-        let group = self.followed_contractor(&caller, &contractor_id).await?;
+        let group = self.followed_contractor(&caller, contractor_id.parse().ok()).await?;
         caller.join(&group)
     }
 

@@ -152,8 +152,8 @@ impl Replay<'_> {
 
     /// Whether the event reached the connection live, by a group that it was in before.
     fn is_known(&self, event: &RelayedEvent) -> bool {
-        let since = event.event.groups.iter().filter_map(|group| self.former.get(group));
-        since.into_iter().any(|since| event.event.sequence > *since)
+        let mut since = event.event.groups.iter().filter_map(|group| self.former.get(group));
+        since.any(|since| event.event.sequence > *since)
     }
 }
 

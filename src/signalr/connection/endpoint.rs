@@ -38,6 +38,14 @@ pub struct Identity<U> {
     pub expires_at: Option<SystemTime>,
 }
 
+impl<U> Identity<U> {
+    /// The same on the clock that timers go by; now, if it has passed.
+    fn expiry(&self, now: Instant) -> Option<Instant> {
+        let left = |at: SystemTime| at.duration_since(SystemTime::now()).unwrap_or_default();
+        self.expires_at.map(|at| now + left(at))
+    }
+}
+
 type Authenticate<U> = dyn Fn(&HttpRequest) -> Result<Identity<U>, StatusCode> + Send + Sync;
 
 /// What the endpoints of all worker threads share.
@@ -175,8 +183,7 @@ impl<U: 'static> Endpoint<U> {
     }
 
     /// What a token leads to; every refusal that does not depend on the transport.
-    fn find(&self, identity: &Identity<U>, token: Option<&str>) -> Result<Found, Refusal> {
-        let token = token.ok_or(Refusal::NoId)?;
+    fn find(&self, identity: &Identity<U>, token: &str) -> Result<Found, Refusal> {
         let user_id = identity.user_id.as_deref();
         Ok(self.setup.registry.find(token, user_id, Instant::now())?)
     }
@@ -205,6 +212,7 @@ impl<U: 'static> Endpoint<U> {
         source: Source,
     ) -> Rc<Link> {
         let now = Instant::now();
+        let expires_at = identity.expiry(now);
         let start = LinkStart {
             id: claimed.connection_id,
             token,
@@ -216,7 +224,7 @@ impl<U: 'static> Endpoint<U> {
                 TransportKind::LongPolling => Weak::new(),
                 TransportKind::WebSockets | TransportKind::ServerSentEvents => socket_of(request),
             },
-            expires_at: identity.expires_at.map(|at| now + until(at)),
+            expires_at,
             reconnect: claimed.reconnect,
             place: claimed.place,
         };
@@ -235,10 +243,10 @@ impl<U: 'static> Endpoint<U> {
     ) -> Result<HttpResponse, Refusal> {
         const KIND: TransportKind = TransportKind::ServerSentEvents;
         self.requires(KIND)?;
+        let token = token.ok_or(Refusal::NoId)?;
         if let Found::Live(live) = self.find(&identity, token)? {
             return Err(other_transport_or_taken(&live, KIND));
         }
-        let token = token.ok_or(Refusal::NoId)?;
         let mut claimed = self.claim(&identity, token, KIND)?;
         let source = self.posts(&mut claimed);
         let link = self.open(request, identity, claimed, token.to_owned(), KIND, source);
@@ -262,7 +270,7 @@ impl<U: 'static> Endpoint<U> {
         const KIND: TransportKind = TransportKind::WebSockets;
         self.requires(KIND)?;
         if let Some(token) = token
-            && let Found::Live(live) = self.find(&identity, Some(token))?
+            && let Found::Live(live) = self.find(&identity, token)?
         {
             return self.reconnect_socket(request, payload, token, &live).await;
         }
@@ -326,9 +334,8 @@ impl<U: 'static> Endpoint<U> {
     ) -> Result<HttpResponse, Refusal> {
         const KIND: TransportKind = TransportKind::LongPolling;
         self.requires(KIND)?;
-        let found = self.find(&identity, token)?;
         let token = token.ok_or(Refusal::NoId)?;
-        let live = match found {
+        let live = match self.find(&identity, token)? {
             Found::Live(live) if live.transport == KIND => live,
             Found::Live(live) => return Err(other_transport_or_taken(&live, KIND)),
             Found::Reserved => {
@@ -341,7 +348,7 @@ impl<U: 'static> Endpoint<U> {
         };
         let (reply, answer) = oneshot::channel();
         let poll = long_polling::Poll { reply, socket: socket_of(request) };
-        let expires_at = identity.expires_at.map(|at| Instant::now() + until(at));
+        let expires_at = identity.expiry(Instant::now());
         let message = HostMessage::Poll { token: token.to_owned(), poll, expires_at };
         live.host.send(message).await.map_err(|_| Refusal::UnknownConnection)?;
         // No answer: it was gone when the message came.
@@ -357,9 +364,10 @@ impl<U: 'static> Endpoint<U> {
         identity: &Identity<U>,
         token: Option<&str>,
     ) -> Result<HttpResponse, Refusal> {
+        let token = token.ok_or(Refusal::NoId)?;
         let input = match self.find(identity, token)? {
             Found::Live(live) => live.input,
-            Found::Reserved => self.setup.registry.early_input(token.ok_or(Refusal::NoId)?),
+            Found::Reserved => self.setup.registry.early_input(token),
         };
         let Some(input) = input else {
             return Err(Refusal::PostOnWebSocket);
@@ -376,12 +384,12 @@ impl<U: 'static> Endpoint<U> {
         identity: &Identity<U>,
         token: Option<&str>,
     ) -> Result<HttpResponse, Refusal> {
+        let token = token.ok_or(Refusal::NoId)?;
         let found = self.find(identity, token)?;
         let Found::Live(live @ Live { transport: TransportKind::LongPolling, .. }) = found else {
             return Err(Refusal::NotPolling);
         };
-        let token = token.ok_or(Refusal::NoId)?.to_owned();
-        let message = HostMessage::Terminate { token };
+        let message = HostMessage::Terminate { token: token.to_owned() };
         live.host.send(message).await.map_err(|_| Refusal::UnknownConnection)?;
         Ok(text(StatusCode::ACCEPTED, ""))
     }
@@ -389,11 +397,6 @@ impl<U: 'static> Endpoint<U> {
 
 async fn method_not_allowed() -> HttpResponse {
     HttpResponse::MethodNotAllowed().finish()
-}
-
-/// How long it is until then; nothing if it has passed.
-fn until(at: SystemTime) -> Duration {
-    at.duration_since(SystemTime::now()).unwrap_or_default()
 }
 
 fn json(body: String) -> HttpResponse {

@@ -168,7 +168,7 @@ impl Link {
         self.forbid_reconnect();
         self.outbound.discard();
         self.flags.peer_is_done.set(true);
-        self.cut_socket();
+        abort_socket(&self.socket.take());
         self.tell_end(TransportEnd::SlowConsumer);
     }
 
@@ -222,7 +222,7 @@ impl Link {
         if !self.may_reconnect() || self.flags.handler_is_done.get() {
             return false;
         }
-        self.cut_socket();
+        abort_socket(&self.socket.take());
         self.outbound.detach();
         *self.source.borrow_mut() = source;
         *self.socket.borrow_mut() = socket;
@@ -398,14 +398,6 @@ impl Link {
         self.reader.wake();
     }
 
-    fn cut_socket(&self) {
-        if let Some(socket) = self.socket.take().upgrade() {
-            // A socket that is closed by now is what is wanted.
-            let _ = socket.set_linger(Some(Duration::ZERO));
-            let _ = socket.shutdown(std::net::Shutdown::Both);
-        }
-    }
-
     /// Nothing of the connection stays behind. May be called twice.
     fn dispose(&self) {
         self.flags.transport_is_gone.set(true);
@@ -415,6 +407,15 @@ impl Link {
         if let Some(host) = self.host.upgrade() {
             host.remove(&self.token);
         }
+    }
+}
+
+/// Cuts a socket off, whatever is still to be sent on it.
+pub(in crate::signalr) fn abort_socket(socket: &Weak<Socket>) {
+    if let Some(socket) = socket.upgrade() {
+        // A socket that is closed by now is what is wanted.
+        let _ = socket.set_linger(Some(Duration::ZERO));
+        let _ = socket.shutdown(std::net::Shutdown::Both);
     }
 }
 

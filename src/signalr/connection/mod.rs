@@ -21,7 +21,7 @@ pub use transport_kind::TransportKind;
 pub(super) use endpoint::{Accepted, Endpoint, EndpointSetup};
 pub(super) use host::{LinkCounts, LinkHost, TaskCount};
 pub(super) use inbound::{Inbound, LinkInput, TransportEnd, Violation};
-pub(super) use link::Link;
+pub(super) use link::{Link, abort_socket};
 pub(super) use outbound::Outbound;
 pub(super) use poll_turns::PollTurns;
 pub(super) use waker_slot::WakerSlot;

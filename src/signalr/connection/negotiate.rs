@@ -6,6 +6,7 @@ use serde_json::json;
 use super::registry::Reservation;
 use super::transport_kind::TransportKind;
 use crate::signalr::options::{RedirectTarget, Transports};
+use crate::signalr::protocol::TransferFormat;
 
 /// The negotiation's version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +60,7 @@ struct NegotiateJson<'a> {
 #[serde(rename_all = "camelCase")]
 struct AvailableTransport {
     transport: &'static str,
-    transfer_formats: &'static [&'static str],
+    transfer_formats: &'static [TransferFormat],
 }
 
 /// The answer to a negotiation.

@@ -31,18 +31,11 @@ impl TransportKind {
         }
     }
 
-    pub(super) const fn transfer_formats(self) -> &'static [&'static str] {
+    /// What it can carry to the client.
+    pub(in crate::signalr) const fn transfer_formats(self) -> &'static [TransferFormat] {
         match self {
-            Self::WebSockets | Self::LongPolling => &["Text", "Binary"],
-            Self::ServerSentEvents => &["Text"],
-        }
-    }
-
-    /// Whether it can carry arbitrary bytes to the client.
-    pub(in crate::signalr) const fn carries(self, format: TransferFormat) -> bool {
-        match (self, format) {
-            (Self::ServerSentEvents, TransferFormat::Binary) => false,
-            (_, TransferFormat::Text | TransferFormat::Binary) => true,
+            Self::WebSockets | Self::LongPolling => &[TransferFormat::Text, TransferFormat::Binary],
+            Self::ServerSentEvents => &[TransferFormat::Text],
         }
     }
 

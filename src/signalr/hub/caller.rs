@@ -94,15 +94,8 @@ impl<H: Hub> HubCaller<H> {
     }
 
     /// Makes it a member of all these groups, or of none.
-    pub fn join_all<'a>(
-        &self,
-        groups: impl IntoIterator<Item = &'a str> + Clone,
-    ) -> Result<(), HubError> {
-        if self.shard.join_all(&self.connection, groups) {
-            Ok(())
-        } else {
-            Err(HubError::Exception("the connection is in too many groups".to_owned()))
-        }
+    pub fn join_all<'a>(&self, groups: impl IntoIterator<Item = &'a str>) -> Result<(), HubError> {
+        self.shard.join_all(&self.connection, groups)
     }
 
     /// Ends the connection's membership in a group, if it has one.

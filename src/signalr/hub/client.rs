@@ -138,34 +138,33 @@ impl Connection {
 
     /// Sends a message that many get. The time is asked once for all of them.
     pub(super) fn send_shared(&self, message: &SerializedMessage, now: Instant) {
-        let Some(protocol) = self.protocol.get() else {
-            return;
-        };
-        if let Some(frame) = message.framed(protocol, self.transport()) {
-            self.push(frame.clone(), message.is_trackable(), now);
+        if let Some(frame) = self.shared_frame(message) {
+            self.push(frame, message.is_trackable(), now);
         }
+    }
+
+    fn shared_frame(&self, message: &SerializedMessage) -> Option<Bytes> {
+        message.framed(self.protocol.get()?, self.transport()).cloned()
     }
 
     /// Sends a publication that has a place in its publisher's order.
     pub(super) fn send_positioned(&self, message: &SerializedMessage, now: Instant) {
-        if self.is_plain.get() || self.held.borrow().is_none() {
+        if self.is_plain.get() {
             return self.send_shared(message, now);
         }
-        let Some(protocol) = self.protocol.get() else {
-            return;
-        };
-        let Some(frame) = message.framed(protocol, self.transport()) else {
-            return;
-        };
         let mut held = self.held.borrow_mut();
-        if let Some(held) = held.as_mut() {
-            held.bytes += frame.len();
-            if held.bytes > self.options.connection.output_bytes_max {
-                // It would have a gap; it comes back and resumes.
-                self.close(CloseReason::ServerShutdown);
-            } else {
-                held.frames.push(frame.clone());
-            }
+        let Some(held) = held.as_mut() else {
+            return self.send_shared(message, now);
+        };
+        let Some(frame) = self.shared_frame(message) else {
+            return;
+        };
+        held.bytes += frame.len();
+        if held.bytes > self.options.connection.output_bytes_max {
+            // It would have a gap; it comes back and resumes.
+            self.close(CloseReason::ServerShutdown);
+        } else {
+            held.frames.push(frame);
         }
     }
 
@@ -173,17 +172,12 @@ impl Connection {
         if self.is_plain.get() || !is_trackable {
             return self.link.push(frame, now);
         }
-        let mut sent = self.sent.borrow_mut();
-        let Some(copies) = sent.as_mut() else {
-            drop(sent);
-            return self.link.push(frame, now);
-        };
-        let is_kept = copies.keep(frame, now);
-        drop(sent);
-        if is_kept {
-            self.send_copies(now);
-        } else {
-            self.close(CloseReason::Unacknowledged);
+        // Another handle of the same bytes.
+        let kept = self.sent.borrow_mut().as_mut().map(|copies| copies.keep(frame.clone(), now));
+        match kept {
+            None => self.link.push(frame, now),
+            Some(true) => self.send_copies(now),
+            Some(false) => self.close(CloseReason::Unacknowledged),
         }
     }
 
@@ -309,16 +303,14 @@ impl Connection {
         self.send(&call(target, arguments, Some(result_id(number))));
     }
 
-    /// The client has answered; false when nobody asked by this id.
-    pub(super) fn answer(&self, id: &str, answer: Result<Payload, HubError>) -> bool {
+    /// The client has answered a call of ours; an id that nobody asked by is late.
+    pub(super) fn answer(&self, id: &str, answer: Result<Payload, HubError>) {
         let number = id.strip_prefix(RESULT_PREFIX).and_then(|number| number.parse().ok());
         let waiting = number.and_then(|number: u64| self.results.borrow_mut().remove(&number));
-        let Some(waiting) = waiting else {
-            return false;
-        };
-        // Whoever asked may have stopped waiting.
-        let _ = waiting.send(answer);
-        true
+        if let Some(waiting) = waiting {
+            // Whoever asked may have stopped waiting.
+            let _ = waiting.send(answer);
+        }
     }
 
     /// Says, to whoever waits for something of the client, that it is gone.

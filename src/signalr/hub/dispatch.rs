@@ -98,38 +98,36 @@ impl<H: Hub> Session<H> {
             }
             (true, true) | (false, false) => {}
         }
-        let refused = |text: String| {
-            Err(invocation_error(name, &HubError::Exception(text), options.detailed_errors))
-        };
-        let (sent, expected) = (invocation.stream_ids.len(), method.streams);
-        if sent != expected {
-            return refused(format!(
-                "Client sent {sent} stream(s), Hub method expects {expected}."
-            ));
-        }
-        self.check_streams(invocation).or_else(refused_with(name, options.detailed_errors))?;
+        self.check_streams(invocation, method.streams)
+            .map_err(|error| invocation_error(name, &error, options.detailed_errors))?;
         Ok(prepared)
     }
 
-    /// Whether the call's own streams can be told from others, and are not too many.
-    fn check_streams(&self, invocation: &Invocation) -> Result<(), StreamRefusal> {
+    /// Whether the call has as many streams as the method takes, and they can be told
+    /// from others and are not too many.
+    fn check_streams(&self, invocation: &Invocation, expected: usize) -> Result<(), HubError> {
+        let sent = invocation.stream_ids.len();
+        if sent != expected {
+            let text = format!("Client sent {sent} stream(s), Hub method expects {expected}.");
+            return Err(HubError::Exception(text));
+        }
         let streams = self.streams.borrow();
         if invocation.wants_stream
             && let Some(id) = &invocation.id
             && streams.contains_key(id)
         {
-            return Err(StreamRefusal::Plain(format!("Invocation ID '{id}' is already in use.")));
+            return Err(HubError::Refused(format!("Invocation ID '{id}' is already in use.")));
         }
         for (at, id) in invocation.stream_ids.iter().enumerate() {
             if self.uploads.contains_key(id) || invocation.stream_ids[..at].contains(id) {
                 let text = format!("Stream ID '{id}' is already in use.");
-                return Err(StreamRefusal::Exception(text));
+                return Err(HubError::Exception(text));
             }
         }
-        let more = invocation.stream_ids.len() + usize::from(invocation.wants_stream);
+        let more = sent + usize::from(invocation.wants_stream);
         let all = streams.len() + self.uploads.len() + more;
         if more > 0 && all > self.worker.options.streams_per_connection_max {
-            return Err(StreamRefusal::Exception("the connection has too many streams".to_owned()));
+            return Err(HubError::Exception("the connection has too many streams".to_owned()));
         }
         Ok(())
     }
@@ -268,28 +266,6 @@ impl<H: Hub> Session<H> {
             },
         };
         self.connection.answer(id, answer);
-    }
-}
-
-/// Why a call's streams are refused.
-enum StreamRefusal {
-    /// In these words alone.
-    Plain(String),
-    /// Behind the words for a failed invocation.
-    Exception(String),
-}
-
-fn refused_with(
-    name: &str,
-    detailed_errors: bool,
-) -> impl FnOnce(StreamRefusal) -> Result<(), String> {
-    move |refusal| {
-        Err(match refusal {
-            StreamRefusal::Plain(text) => text,
-            StreamRefusal::Exception(text) => {
-                invocation_error(name, &HubError::Exception(text), detailed_errors)
-            }
-        })
     }
 }
 

@@ -171,7 +171,7 @@ impl<H: Hub> Session<H> {
         };
         let left_over = std::mem::take(buffer);
         let HandshakeRequest { protocol, version } = request;
-        if !self.connection.transport().carries(protocol.transfer_format()) {
+        if !self.connection.transport().transfer_formats().contains(&protocol.transfer_format()) {
             let protocol = protocol.name().to_owned();
             return self.refuse_handshake(&HandshakeError::BinaryOnText { protocol }, ctx);
         }

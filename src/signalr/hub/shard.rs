@@ -146,16 +146,16 @@ impl Shard {
         count(&self.counts.users, &users);
     }
 
-    /// Makes the connection a member of all these groups. False, and of none, when it
-    /// may not be in so many.
+    /// Makes the connection a member of all these groups; or of none, when it may not be
+    /// in so many.
     pub(super) fn join_all<'a>(
         &self,
         connection: &Rc<Connection>,
-        names: impl IntoIterator<Item = &'a str> + Clone,
-    ) -> bool {
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), HubError> {
         if connection.slot.get() == usize::MAX {
             // It is closing: nothing will be delivered to it.
-            return true;
+            return Ok(());
         }
         let mut joined = connection.groups.borrow_mut();
         let is_in = |joined: &[Membership], name: &str| {
@@ -165,7 +165,7 @@ impl Shard {
         new.sort_unstable();
         new.dedup();
         if joined.len() + new.len() > self.options.groups_per_connection_max {
-            return false;
+            return Err(HubError::Exception("the connection is in too many groups".to_owned()));
         }
         let mut groups = self.groups.borrow_mut();
         for name in new {
@@ -178,7 +178,7 @@ impl Shard {
             members.push(Rc::clone(connection));
         }
         count(&self.counts.groups, &groups);
-        true
+        Ok(())
     }
 
     /// Ends the connection's membership, if it has one.
@@ -259,11 +259,7 @@ impl Shard {
                 let _ = is_done.send(Ok(()));
             }
             ConnectionAction::Join { group, is_done } => {
-                let is_joined = self.join_all(connection, [group.as_str()]);
-                let outcome = is_joined.then_some(()).ok_or_else(|| {
-                    HubError::Exception("the connection is in too many groups".to_owned())
-                });
-                let _ = is_done.send(outcome);
+                let _ = is_done.send(self.join_all(connection, [group.as_str()]));
             }
             ConnectionAction::Ask { target, arguments, sender } => {
                 let Some(protocol) = connection.protocol.get() else {

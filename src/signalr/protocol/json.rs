@@ -8,7 +8,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{CompletionOutcome, HubMessage, Payload, ProtocolError, ProtocolKind};
+use super::{CompletionOutcome, HubMessage, Payload, ProtocolError, ProtocolKind, missing};
 
 /// The properties of a record, unread: what a property must be depends on the
 /// type, which clients may write last. Of a repeated property the last counts.
@@ -134,10 +134,6 @@ fn optional<'a, T: Deserialize<'a>>(
         None => Ok(None),
         Some(value) => serde_json::from_str(value.get()).map_err(|_| ill_typed(name)),
     }
-}
-
-fn missing(name: &str) -> ProtocolError {
-    ProtocolError::InvalidData(format!("Missing required property '{name}'."))
 }
 
 fn ill_typed(name: &str) -> ProtocolError {

@@ -1,12 +1,9 @@
 //! One table drives reading and writing; a second holds what is malformed, with the
 //! exact complaint. Laws are checked on random input.
 
-use bytes::BytesMut;
 use proptest::prelude::*;
 
-use super::super::{
-    CompletionOutcome, HubMessage, MessageReader, Payload, ProtocolError, ProtocolKind, encode,
-};
+use super::super::{CompletionOutcome, HubMessage, Payload, ProtocolError, ProtocolKind, reading};
 
 fn json(text: &str) -> Payload {
     Payload::from_json(text).expect("the test's JSON is well formed")
@@ -94,10 +91,12 @@ fn table() -> Vec<(&'static str, HubMessage, &'static str)> {
     ]
 }
 
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("JSON is UTF-8")
+}
+
 fn written(message: &HubMessage) -> String {
-    let mut bytes = BytesMut::new();
-    encode(ProtocolKind::Json, message, &mut bytes);
-    String::from_utf8(bytes.to_vec()).expect("JSON is UTF-8")
+    text(reading::written(ProtocolKind::Json, message))
 }
 
 fn read_all(
@@ -105,21 +104,8 @@ fn read_all(
     cuts: &[usize],
     bytes_max: usize,
 ) -> (Vec<String>, Option<ProtocolError>) {
-    let mut reader = MessageReader::new(ProtocolKind::Json, bytes_max, BytesMut::new());
-    let mut messages = Vec::new();
-    let mut start = 0;
-    for end in cuts.iter().copied().chain([bytes.len()]) {
-        reader.feed(&bytes[start..end]);
-        start = end;
-        loop {
-            match reader.next_message() {
-                Ok(Some(message)) => messages.push(written(&message)),
-                Ok(None) => break,
-                Err(error) => return (messages, Some(error)),
-            }
-        }
-    }
-    (messages, None)
+    let (messages, error) = reading::read_all(ProtocolKind::Json, bytes, cuts, bytes_max);
+    (messages.into_iter().map(text).collect(), error)
 }
 
 fn read_one(text: &str) -> Result<Option<HubMessage>, ProtocolError> {

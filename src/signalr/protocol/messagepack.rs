@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use rmp::Marker;
 use rmp::encode::{write_array_len, write_bool, write_map_len, write_nil, write_str, write_uint};
 
-use super::{CompletionOutcome, HubMessage, Payload, ProtocolError, ProtocolKind};
+use super::{CompletionOutcome, HubMessage, Payload, ProtocolError, ProtocolKind, missing};
 
 /// Arrays and maps within each other, the message's own array included.
 const DEPTH_MAX: usize = 64;
@@ -321,10 +321,6 @@ fn invalid(text: &str) -> ProtocolError {
 
 fn cut_off() -> ProtocolError {
     invalid("A value goes beyond its message.")
-}
-
-fn missing(name: &str) -> ProtocolError {
-    ProtocolError::InvalidData(format!("Missing required property '{name}'."))
 }
 
 fn ill_typed(name: &str) -> ProtocolError {

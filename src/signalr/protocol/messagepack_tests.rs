@@ -4,9 +4,7 @@
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
-use super::super::{
-    CompletionOutcome, HubMessage, MessageReader, Payload, ProtocolError, ProtocolKind, encode,
-};
+use super::super::{CompletionOutcome, HubMessage, Payload, ProtocolError, ProtocolKind, reading};
 
 const BYTES_MAX: usize = 32 * 1024;
 
@@ -97,27 +95,11 @@ fn table() -> Vec<(&'static str, HubMessage, &'static [u8])> {
 }
 
 fn written(message: &HubMessage) -> Vec<u8> {
-    let mut bytes = BytesMut::new();
-    encode(ProtocolKind::MessagePack, message, &mut bytes);
-    bytes.to_vec()
+    reading::written(ProtocolKind::MessagePack, message)
 }
 
-/// Every message of a stream that arrives in these pieces, written again.
 fn read_all(bytes: &[u8], cuts: &[usize]) -> (Vec<Vec<u8>>, Option<ProtocolError>) {
-    let mut reader = MessageReader::new(ProtocolKind::MessagePack, BYTES_MAX, BytesMut::new());
-    let (mut messages, mut start) = (Vec::new(), 0);
-    for end in cuts.iter().copied().chain([bytes.len()]) {
-        reader.feed(&bytes[start..end]);
-        start = end;
-        loop {
-            match reader.next_message() {
-                Ok(Some(message)) => messages.push(written(&message)),
-                Ok(None) => break,
-                Err(error) => return (messages, Some(error)),
-            }
-        }
-    }
-    (messages, None)
+    reading::read_all(ProtocolKind::MessagePack, bytes, cuts, BYTES_MAX)
 }
 
 #[test]

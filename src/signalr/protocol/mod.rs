@@ -9,6 +9,8 @@ mod handshake;
 mod json;
 mod json_text;
 mod messagepack;
+#[cfg(test)]
+mod reading;
 mod values;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -116,8 +118,8 @@ pub enum ProtocolKind {
     MessagePack,
 }
 
-/// What a transport has to be able to carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a transport has to be able to carry. Serialises to its name in negotiation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum TransferFormat {
     /// UTF-8.
     Text,
@@ -142,6 +144,11 @@ pub enum ProtocolError {
     /// The stream ended inside a message.
     #[error("Connection terminated while reading a message.")]
     Incomplete,
+}
+
+/// A message without something that every one of its type has.
+fn missing(name: &str) -> ProtocolError {
+    ProtocolError::InvalidData(format!("Missing required property '{name}'."))
 }
 
 impl ProtocolKind {

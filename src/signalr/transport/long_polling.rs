@@ -21,7 +21,7 @@ use bytes::Bytes;
 use socket2::Socket;
 use tokio::sync::oneshot;
 
-use crate::signalr::connection::{Link, PollTurns};
+use crate::signalr::connection::{Link, PollTurns, abort_socket};
 
 /// A request that waits for output.
 #[derive(Debug)]
@@ -137,16 +137,8 @@ async fn answer(link: &Rc<Link>, polls: &PollTurns, number: u64, poll: Poll) {
         }
     };
     if is_late {
-        cut(&socket);
+        abort_socket(&socket);
         link.abort();
-    }
-}
-
-fn cut(socket: &Weak<Socket>) {
-    if let Some(socket) = socket.upgrade() {
-        // A socket that is closed by now is what is wanted.
-        let _ = socket.set_linger(Some(Duration::ZERO));
-        let _ = socket.shutdown(std::net::Shutdown::Both);
     }
 }
 
