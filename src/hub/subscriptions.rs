@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,10 @@ pub(super) struct Subscribed {
 /// What a subscriber may be behind when its live events begin to wait for it. More,
 /// and it catches up with the past first, so that not too much has to wait.
 const BEHIND_MAX: Sequence = PAGE_ROWS_MAX as Sequence;
+
+/// How long a subscription waits for events that are committed and not yet relayed. The
+/// connection's next call waits as well, so it is not long.
+const RELAY_TIME_MAX: Duration = Duration::from_secs(2);
 
 impl DispatchHub {
     pub(super) async fn subscribe(
@@ -115,6 +120,12 @@ impl Replay<'_> {
         let complete = self.feed.reaches_back_to(after).await.map_err(unavailable)?;
         // What is live already must not overtake what is sent first.
         let early_hold = (!self.former.is_empty()).then(|| self.caller.hold());
+        let is_ahead = self.reach(self.feed.committed()).await < after;
+        if complete && is_ahead {
+            // What it has would come live once more.
+            let text = "store_unavailable: the latest events are on their way, try again";
+            return Err(HubError::Refused(text.to_owned()));
+        }
         let (mut read_to, mut replayed) = (after, 0);
         while self.caller.position() > read_to.saturating_add(BEHIND_MAX) {
             read_to = self.send_part(read_to, self.caller.position(), &mut replayed).await?;
@@ -129,6 +140,16 @@ impl Replay<'_> {
         }
         drop((hold, early_hold));
         Ok(Subscribed { sequence: position, replayed, complete })
+    }
+
+    /// Has what is committed delivered before the subscription begins: a command is
+    /// answered before its event is relayed, and a client may know it from there.
+    /// Answers up to where it has been.
+    async fn reach(&self, committed: Sequence) -> Sequence {
+        let delivered = self.caller.delivered(committed);
+        // If not, then what is missing comes live.
+        let _ = tokio::time::timeout(RELAY_TIME_MAX, delivered).await;
+        self.caller.position()
     }
 
     async fn send_part(

@@ -72,6 +72,12 @@ impl EventFeed {
         self.progress.relayed_past(sequence).await
     }
 
+    /// The last sequence known to be committed; no answer to a command is ahead of it.
+    #[must_use]
+    pub fn committed(&self) -> Sequence {
+        self.progress.committed()
+    }
+
     /// The last sequence that was relayed.
     #[must_use]
     pub fn relayed(&self) -> Sequence {

@@ -110,6 +110,12 @@ impl<H: Hub> HubCaller<H> {
         self.shard.position()
     }
 
+    /// Waits until everything up to this position has been delivered to members of
+    /// groups, which may be never.
+    pub async fn delivered(&self, position: u64) {
+        self.shard.delivered(position).await;
+    }
+
     /// Keeps publications that have a position back from the connection, until the
     /// answer is dropped: so that something can be sent before them. When too much is
     /// kept back, the connection is closed to come back.

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::rt;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::audience::Audience;
 use super::client::{Connection, Membership};
@@ -39,7 +39,7 @@ pub(super) struct Shard {
     groups: RefCell<Members>,
     users: RefCell<Members>,
     /// The highest place delivered.
-    position: Cell<u64>,
+    position: watch::Sender<u64>,
     /// Counts deliveries, to tell which connections one has reached.
     publication: Cell<u64>,
     counts: Arc<ShardCounts>,
@@ -69,7 +69,7 @@ impl Shard {
             by_id: RefCell::default(),
             groups: RefCell::default(),
             users: RefCell::default(),
-            position: Cell::new(position),
+            position: watch::Sender::new(position),
             publication: Cell::new(0),
             counts,
         });
@@ -84,7 +84,14 @@ impl Shard {
 
     /// The place of the last publication that was delivered.
     pub(super) fn position(&self) -> u64 {
-        self.position.get()
+        *self.position.borrow()
+    }
+
+    /// Waits until all up to this place has been delivered.
+    pub(super) async fn delivered(&self, position: u64) {
+        let mut delivered = self.position.subscribe();
+        // The sender is ours.
+        let _ = delivered.wait_for(|delivered| *delivered >= position).await;
     }
 
     pub(super) fn next_result(&self) -> u64 {
@@ -173,7 +180,7 @@ impl Shard {
                 .get_key_value(name)
                 .map_or_else(|| Rc::from(name), |(group, _)| Rc::clone(group));
             let members = groups.entry(Rc::clone(&group)).or_default();
-            let (place, since) = (members.len(), self.position.get());
+            let (place, since) = (members.len(), self.position());
             joined.push(Membership { group, place, since });
             members.push(Rc::clone(connection));
         }
@@ -279,10 +286,10 @@ impl Shard {
 
     fn deliver(&self, publication: &Publication) {
         if let Some(position) = publication.position {
-            if position <= self.position.get() {
+            if position <= self.position() {
                 return;
             }
-            self.position.set(position);
+            self.position.send_replace(position);
         }
         let this_one = self.publication.get() + 1;
         self.publication.set(this_one);

@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 use signalbox::jobs::ContractorId;
+use signalbox::pipeline::Panic;
 use signalbox::signalr::{ConnectionOptions, HubOptions};
 
 use super::{connect, done, join};
 use crate::support::raw_websocket::{RawSocket, Received, invocation};
 use crate::support::site::{REGION, Site, SiteOptions, token};
+use crate::support::until;
 
 fn group() -> String {
     format!("dispatch/{REGION}")
@@ -163,6 +165,54 @@ async fn an_event_that_came_live_by_another_group_is_not_sent_again() {
     site.job(2, Some(contractor)).await;
     call(&mut socket, "4", "Unsubscribe", json!({ "groups": [] })).await;
     assert_eq!(socket.message().await, done("4"), "and nothing after leaving");
+}
+
+/// Has the registry panic. It comes back after a pause, which doubles each time.
+async fn end_registry(site: &Site) {
+    let registry = &site.server.pipeline.registry;
+    until("the registry is there", async || registry.try_send(Panic).is_ok()).await;
+    until("the registry is gone", async || registry.try_send(Panic).is_err()).await;
+}
+
+#[actix_web::test]
+async fn what_was_acknowledged_before_it_was_relayed_is_not_sent_again() {
+    let site = Site::start().await;
+    let mut socket = connect(&site).await;
+    for day in [0, 2, 4] {
+        end_registry(&site).await;
+        site.job(day, None).await;
+        let known = site.server.pipeline.progress.committed();
+        call(&mut socket, "1", "Subscribe", json!({ "groups": [group()], "after": known })).await;
+        let (replayed, completion) = until_done(&mut socket, "1").await;
+        assert_eq!((replayed, &completion["result"]), (vec![], &subscribed(known, 0)));
+        site.job(day + 1, None).await;
+        assert_eq!(events(&mut socket, 1).await, [known + 1]);
+        call(&mut socket, "2", "Unsubscribe", json!({ "groups": [group()] })).await;
+        assert_eq!(socket.message().await, done("2"));
+    }
+}
+
+#[actix_web::test]
+async fn who_is_ahead_of_a_relay_that_does_not_come_is_told_to_try_again() {
+    let site = Site::start().await;
+    // The last pause is longer than a subscription waits.
+    for _ in 0..7 {
+        end_registry(&site).await;
+    }
+    let (mut ahead, mut behind) = (connect(&site).await, connect(&site).await);
+    site.job(0, None).await;
+    let begin = async |socket: &mut RawSocket, after: u64| {
+        call(socket, "1", "Subscribe", json!({ "groups": [group()], "after": after })).await;
+        until_done(socket, "1").await
+    };
+    let ((sent, refusal), (replayed, completion)) =
+        futures_util::future::join(begin(&mut ahead, 1), begin(&mut behind, 0)).await;
+    let error = refusal["error"].as_str().expect("a refusal");
+    assert!(error.starts_with("store_unavailable: ") && sent.is_empty(), "{error}");
+    assert_eq!((replayed, &completion["result"]), (vec![], &subscribed(0, 0)));
+    assert_eq!(events(&mut behind, 1).await, [1], "it comes when the relay does");
+    let again = begin(&mut ahead, 1).await;
+    assert_eq!((again.0, &again.1["result"]), (vec![], &subscribed(1, 0)));
 }
 
 #[actix_web::test]
