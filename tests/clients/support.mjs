@@ -4,17 +4,16 @@
  * worked.
  */
 
-import { spawn } from "node:child_process";
 import { createHmac, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 
 import * as signalR from "@microsoft/signalr";
 
+import { Program } from "./program.mjs";
 import { within } from "./waiting.mjs";
 
 export { within };
@@ -23,7 +22,7 @@ export { within };
 export const SECRET = "a secret of these tests, long enough for HS256";
 
 /** A running server, with a folder of its own unless it is given one. */
-export class Server {
+export class Server extends Program {
   /**
    * Starts `signalbox serve` and waits until it is ready.
    *
@@ -47,62 +46,22 @@ export class Server {
 
   /** @param {string} folder @param {string[]} args */
   static async start(folder, args) {
-    const program = process.env.SIGNALBOX_BIN;
-    if (!program) throw new Error("set SIGNALBOX_BIN to the program under test");
     // The caller's own settings must not reach the program under test.
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("SIGNALBOX_"));
-    const child = spawn(program, args, {
-      env: { ...Object.fromEntries(inherited), RUST_LOG: "warn" },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    const server = new Server(child, folder);
-    server.url = await within("the server is ready", server.ready());
+    const server = new Server(folder);
+    await server.launch(args, { ...Object.fromEntries(inherited), RUST_LOG: "warn" });
     return server;
   }
 
-  /** @param {import("node:child_process").ChildProcess} child @param {string} folder */
-  constructor(child, folder) {
-    this.child = child;
+  /** @param {string} folder */
+  constructor(folder) {
+    super("SIGNALBOX_BIN");
     this.folder = folder;
-    this.url = "";
-    this.errors = "";
-    child.stderr.on("data", (bytes) => (this.errors += bytes));
-    this.exited = new Promise((resolve) => child.on("exit", (code, signal) => resolve({ code, signal })));
-  }
-
-  get port() {
-    return Number(new URL(this.url).port);
-  }
-
-  async ready() {
-    const lines = createInterface({ input: this.child.stdout });
-    const ended = this.exited.then(({ code }) => {
-      throw new Error(`the server ended with ${code}: ${this.errors}`);
-    });
-    const line = new Promise((resolve) => {
-      lines.on("line", (text) => {
-        const match = /^signalbox ready on (http:\/\/\S+)$/.exec(text);
-        if (match) resolve(match[1]);
-      });
-    });
-    return Promise.race([line, ended]);
-  }
-
-  /** Asks the server to stop; answers how it ended. */
-  async stop() {
-    this.child.kill("SIGTERM");
-    return within("the server has stopped", this.exited);
-  }
-
-  /** Ends the server as a crash does. */
-  async kill() {
-    this.child.kill("SIGKILL");
-    await within("the server is gone", this.exited);
   }
 
   /** Ends the server if it runs, and removes its data. */
   async dispose() {
-    if (this.child.exitCode === null && this.child.signalCode === null) await this.kill();
+    await super.dispose();
     await rm(this.folder, { recursive: true, force: true });
   }
 }

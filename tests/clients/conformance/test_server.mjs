@@ -1,18 +1,10 @@
 /** The server under test as a child process, its controls, and what it is asked outside of SignalR. */
 
-import { spawn } from "node:child_process";
-import { createInterface } from "node:readline";
-
+import { Program } from "../program.mjs";
 import { until, within } from "../waiting.mjs";
 import { ask } from "./wire.mjs";
 
-/** Every server that runs; none of them may outlive these tests. @type {Set<TestServer>} */
-const running = new Set();
-const killAll = () => running.forEach((server) => server.child.kill("SIGKILL"));
-process.on("exit", killAll);
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1));
-
-export class TestServer {
+export class TestServer extends Program {
   /**
    * Starts the server and waits until it is ready.
    *
@@ -20,60 +12,10 @@ export class TestServer {
    * @param {{ log?: string }} [options]
    */
   static async start(flags = {}, { log = "warn" } = {}) {
-    const program = process.env.SIGNALR_TEST_SERVER;
-    if (!program) throw new Error("set SIGNALR_TEST_SERVER to the server under test");
     const args = Object.entries(flags).flatMap(([name, value]) => (value === true ? [`--${name}`] : [`--${name}`, `${value}`]));
-    const child = spawn(program, ["--listen", "127.0.0.1:0", ...args], {
-      env: { ...process.env, RUST_LOG: log },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    const server = new TestServer(child);
-    try {
-      server.url = await within("the server is ready", server.ready());
-    } catch (error) {
-      await server.dispose();
-      throw error;
-    }
+    const server = new TestServer("SIGNALR_TEST_SERVER");
+    await server.launch(["--listen", "127.0.0.1:0", ...args], { ...process.env, RUST_LOG: log });
     return server;
-  }
-
-  /** @param {import("node:child_process").ChildProcess} child */
-  constructor(child) {
-    this.child = child;
-    this.url = "";
-    this.errors = "";
-    child.stderr.on("data", (bytes) => (this.errors += bytes));
-    running.add(this);
-    this.exited = new Promise((resolve, reject) => {
-      child.on("error", reject);
-      child.on("close", (code, signal) => resolve({ code, signal }));
-    }).finally(() => running.delete(this));
-    this.exited.catch(() => {});
-  }
-
-  async ready() {
-    const ended = this.exited.then(({ code }) => {
-      throw new Error(`the server ended with ${code}: ${this.errors}`);
-    });
-    const line = new Promise((resolve) => {
-      createInterface({ input: this.child.stdout }).on("line", (text) => {
-        const match = /^signalr_test_server ready on (http:\/\/\S+)$/.exec(text);
-        if (match) resolve(match[1]);
-      });
-    });
-    return Promise.race([line, ended]);
-  }
-
-  /** Asks the server to stop; answers how it ended. */
-  async stop() {
-    this.child.kill("SIGTERM");
-    return within("the server has stopped", this.exited);
-  }
-
-  /** Ends the server if it runs. */
-  async dispose() {
-    this.child.kill("SIGKILL");
-    await this.exited.catch(() => {});
   }
 
   /** An HTTP request to a path of this server. @param {string} path */
