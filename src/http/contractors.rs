@@ -25,7 +25,9 @@ pub(super) async fn list(state: State, caller: Authenticated, request: HttpReque
     let asked = query::<ListQuery>(&request)?;
     let filter = ContractorFilter {
         region: region(asked.region)?,
-        cursor: page::read_cursor(asked.cursor.as_deref())?,
+        cursor: page::read_cursor(asked.cursor.as_deref(), |name| {
+            !name.contains(char::is_control)
+        })?,
         limit: page::limit(asked.limit)?,
     };
     let page =

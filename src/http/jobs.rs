@@ -46,7 +46,9 @@ impl ListQuery {
             status,
             from: time("from", self.from)?,
             to: time("to", self.to)?,
-            cursor: page::read_cursor(self.cursor.as_deref())?,
+            cursor: page::read_cursor(self.cursor.as_deref(), |key| {
+                Timestamp::parse(key).is_some()
+            })?,
             limit: page::limit(self.limit)?,
         })
     }

@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::jobs::Refusal;
 use crate::store::{PAGE_ROWS_MAX, Page, PageCursor};
@@ -44,8 +45,11 @@ fn write_cursor(cursor: &PageCursor) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::json!([cursor.key, cursor.id]).to_string())
 }
 
-/// The row that a page continues after.
-pub(super) fn read_cursor(text: Option<&str>) -> Result<Option<PageCursor>, Refusal> {
+/// The row that a page continues after; its key is one that `is_key` knows.
+pub(super) fn read_cursor(
+    text: Option<&str>,
+    is_key: impl Fn(&str) -> bool,
+) -> Result<Option<PageCursor>, Refusal> {
     let Some(text) = text else {
         return Ok(None);
     };
@@ -54,8 +58,10 @@ pub(super) fn read_cursor(text: Option<&str>) -> Result<Option<PageCursor>, Refu
         .ok()
         .and_then(|bytes| serde_json::from_slice::<(String, String)>(&bytes).ok());
     match parts {
-        Some((key, id)) => Ok(Some(PageCursor { key, id })),
-        None => Err(Refusal::field("cursor", "is not one that this server wrote")),
+        Some((key, id)) if is_key(&key) && Uuid::try_parse(&id).is_ok() => {
+            Ok(Some(PageCursor { key, id }))
+        }
+        Some(_) | None => Err(Refusal::field("cursor", "is not one that this server wrote")),
     }
 }
 
@@ -65,9 +71,15 @@ mod tests {
 
     #[test]
     fn a_cursor_comes_back_as_it_was_and_a_made_up_one_is_refused() {
-        let cursor = PageCursor { key: "2026-03-01 \"x\"".to_owned(), id: "é".to_owned() };
-        assert_eq!(read_cursor(Some(&write_cursor(&cursor))), Ok(Some(cursor)));
-        assert!(read_cursor(Some("nonsense")).is_err());
-        assert!(read_cursor(Some("")).is_err());
+        let id = "0190a5e4-7c1b-7d3f-8a52-6f1e2d3c4b5a".to_owned();
+        let cursor = PageCursor { key: "2026-03-01 \"x\"".to_owned(), id };
+        let read = |text: &str| read_cursor(Some(text), |key| key.starts_with("2026"));
+        assert_eq!(read(&write_cursor(&cursor)), Ok(Some(cursor.clone())));
+        let other_key = PageCursor { key: "é".to_owned(), ..cursor.clone() };
+        let other_id = PageCursor { id: "é".to_owned(), ..cursor };
+        for made_up in [write_cursor(&other_key), write_cursor(&other_id), "nonsense".into()] {
+            assert!(read(&made_up).is_err(), "{made_up}");
+        }
+        assert!(read("").is_err());
     }
 }

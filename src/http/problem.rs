@@ -204,6 +204,11 @@ impl From<CommandError> for Problem {
             CommandError::Unavailable(_) => {
                 Self::unavailable("the store is unavailable; nothing was changed")
             }
+            CommandError::OutcomeUnknown(_) => {
+                let detail = "the database was lost while it committed; whether the change was \
+                              made is not known";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+            }
             // Logged where it happened.
             CommandError::Internal(_) => Self::internal(),
         }
@@ -214,7 +219,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         log::error!("a read failed: {error}");
         match error {
-            StoreError::Unavailable(_) => Self::unavailable("the store is unavailable"),
+            StoreError::Unavailable(_)
+            | StoreError::Contended(_)
+            | StoreError::OutcomeUnknown(_) => Self::unavailable("the store is unavailable"),
             StoreError::Corrupt(_) | StoreError::Url(_) => Self::internal(),
         }
     }

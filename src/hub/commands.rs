@@ -102,6 +102,11 @@ fn failed(error: CommandError) -> HubError {
             log::error!("a command was not carried out: {detail}");
             store_unavailable()
         }
+        CommandError::OutcomeUnknown(detail) => {
+            log::error!("what became of a command is not known: {detail}");
+            let text = "internal: whether the change was made is not known";
+            HubError::Refused(text.to_owned())
+        }
         CommandError::Internal(detail) => {
             log::error!("a command failed: {detail}");
             HubError::Refused("internal: something went wrong".to_owned())

@@ -2,7 +2,7 @@
 
 use crate::jobs::Refusal;
 
-/// Why a command was not carried out. Nothing was changed.
+/// Why a command was not carried out. Nothing was changed, unless it says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
     /// The rules forbid it.
@@ -14,6 +14,11 @@ pub enum CommandError {
     /// The database did not do its part; later it may.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// The database was lost while it was about to commit. The command may have been
+    /// carried out, and then its event is on its way; the same request under the same
+    /// idempotency key finds out.
+    #[error("whether it was carried out is not known: {0}")]
+    OutcomeUnknown(String),
     /// The program is wrong; the detail is for the log.
     #[error("internal error: {0}")]
     Internal(String),

@@ -1,6 +1,7 @@
 //! The bounded way to the job actor.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{Semaphore, oneshot};
 
@@ -29,7 +30,7 @@ impl CommandQueue {
     pub async fn submit(&self, request: CommandRequest) -> Result<Receipt, CommandError> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| CommandError::Busy)?;
         let (reply, answer) = oneshot::channel();
-        let submit = Submit { request, reply, place };
+        let submit = Submit { request, reply, place, since: Instant::now() };
         self.job_actor.try_send(submit).map_err(|_| CommandError::Busy)?;
         answer.await.unwrap_or_else(|_| {
             // Whoever commits also answers, so a reply that was dropped is one of a

@@ -5,12 +5,15 @@
 //! Speaks to:  a committer on a thread of its own, one batch in flight; then the
 //!             group registry, without waiting.
 //! Stops here: a refused command harms no other of its batch. A database that fails
-//!             fails the batch, with nothing changed. What happens to an event after
-//!             the commit is never heard of: the outbox has it.
+//!             fails the batch, with nothing changed; so does one that is slow, since
+//!             nobody is made to wait for longer than `command_time_max`. What happens
+//!             to an event after the commit is never heard of: the outbox has it.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -33,16 +36,33 @@ pub struct Submit {
     pub reply: oneshot::Sender<Result<Receipt, CommandError>>,
     /// The command's place in the queue, free again once it is answered.
     pub(super) place: OwnedSemaphorePermit,
+    /// When it was submitted.
+    pub(super) since: Instant,
 }
+
+/// Who waits for a command's answer, and the place that it takes up meanwhile.
+type Waiter = (oneshot::Sender<Result<Receipt, CommandError>>, OwnedSemaphorePermit);
+
+fn answer((reply, place): Waiter, answer: Result<Receipt, CommandError>) {
+    // Who has its answer takes up no place any more.
+    drop(place);
+    // The caller may have hung up; the command counts all the same.
+    let _ = reply.send(answer);
+}
+
+/// How often it is looked whether somebody has waited for too long.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// See the module.
 pub struct JobActor {
     waiting: VecDeque<Submit>,
-    is_committing: bool,
+    /// The batch that is with the committer, and since when its first command waits.
+    committing: Option<(Arc<Waiters>, Instant)>,
     committer: Addr<Committer>,
     registry: Kept<GroupRegistry>,
     commands_max: usize,
     batch_commands_max: usize,
+    command_time_max: Duration,
     _lifeline: Lifeline,
 }
 
@@ -56,7 +76,7 @@ impl JobActor {
     ) -> Self {
         Self {
             waiting: VecDeque::new(),
-            is_committing: false,
+            committing: None,
             committer: start_thread(move || Committer {
                 store: Arc::clone(&store),
                 progress: Arc::clone(&progress),
@@ -64,6 +84,7 @@ impl JobActor {
             registry,
             commands_max: config.commands_max,
             batch_commands_max: config.batch_commands_max,
+            command_time_max: config.command_time_max,
             _lifeline: lifeline,
         }
     }
@@ -71,21 +92,45 @@ impl JobActor {
     /// Sends the next batch to the committer, unless one is there: all that queued up
     /// meanwhile shares a transaction.
     fn commit_next(&mut self, ctx: &mut Context<Self>) {
-        if self.is_committing || self.waiting.is_empty() {
+        if self.committing.is_some() {
             return;
         }
-        self.is_committing = true;
         let size = self.waiting.len().min(self.batch_commands_max);
-        let batch = CommitBatch(self.waiting.drain(..size).collect());
-        let answer = self.committer.send(batch).into_actor(self);
+        let batch: Vec<Submit> = self.waiting.drain(..size).collect();
+        let Some(since) = batch.first().map(|first| first.since) else {
+            return;
+        };
+        let (requests, waiters): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|submit| (submit.request, (submit.reply, submit.place))).unzip();
+        let waiters = Arc::new(Waiters::new(waiters));
+        self.committing = Some((Arc::clone(&waiters), since));
+        let answer = self.committer.send(CommitBatch { requests, waiters }).into_actor(self);
         ctx.spawn(answer.map(|answer, actor, ctx| {
-            actor.is_committing = false;
+            actor.committing = None;
             match answer {
                 Ok(events) => actor.announce(events),
                 Err(error) => log::error!("the committer is gone: {error}"),
             }
             actor.commit_next(ctx);
         }));
+    }
+
+    /// Answers those who have waited for too long. What the committer has not begun to
+    /// commit is rolled back then; what waits behind it is never begun.
+    fn give_up_late(&mut self) {
+        let late = || CommandError::Unavailable("the database takes too long".to_owned());
+        if let Some((waiters, since)) = &self.committing
+            && since.elapsed() >= self.command_time_max
+            && let Some(waiters) = waiters.give_up()
+        {
+            log::error!("a batch of {} commands is given up", waiters.len());
+            waiters.into_iter().for_each(|waiter| answer(waiter, Err(late())));
+        }
+        while self.waiting.front().is_some_and(|it| it.since.elapsed() >= self.command_time_max) {
+            if let Some(Submit { reply, place, .. }) = self.waiting.pop_front() {
+                answer((reply, place), Err(late()));
+            }
+        }
     }
 
     fn announce(&self, events: Vec<Arc<CommittedEvent>>) {
@@ -101,6 +146,7 @@ impl Actor for JobActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         // The command queue has the bound; this must not be smaller.
         ctx.set_mailbox_capacity(self.commands_max);
+        ctx.run_interval(LOOK_INTERVAL, |actor, _| actor.give_up_late());
     }
 }
 
@@ -121,6 +167,43 @@ impl Handler<Panic> for JobActor {
     }
 }
 
+/// Those who wait for a batch. Either it is committed or they are told that it is not:
+/// whoever is first to say so decides.
+struct Waiters {
+    stage: AtomicU8,
+    waiters: Mutex<Vec<Waiter>>,
+}
+
+/// Nothing is decided.
+const OPEN: u8 = 0;
+/// The commit is next, or under way, or done.
+const COMMITTING: u8 = 1;
+/// The waiters were told that nothing was changed.
+const GIVEN_UP: u8 = 2;
+
+impl Waiters {
+    fn new(waiters: Vec<Waiter>) -> Self {
+        Self { stage: AtomicU8::new(OPEN), waiters: Mutex::new(waiters) }
+    }
+
+    /// Whether the batch may be committed. From then on it is not given up.
+    fn may_commit(&self) -> bool {
+        let order = (Ordering::AcqRel, Ordering::Acquire);
+        self.stage.compare_exchange(OPEN, COMMITTING, order.0, order.1) != Err(GIVEN_UP)
+    }
+
+    /// Those who wait, unless it is too late to give the batch up.
+    fn give_up(&self) -> Option<Vec<Waiter>> {
+        let order = (Ordering::AcqRel, Ordering::Acquire);
+        self.stage.compare_exchange(OPEN, GIVEN_UP, order.0, order.1).ok().map(|_| self.take())
+    }
+
+    /// Those who have no answer yet.
+    fn take(&self) -> Vec<Waiter> {
+        std::mem::take(&mut *self.waiters.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// Commits batches, and answers their commands. It blocks, so it has its own thread.
 struct Committer {
     store: Arc<dyn JobStore>,
@@ -129,7 +212,10 @@ struct Committer {
 
 #[derive(Message)]
 #[rtype(result = "Vec<Arc<CommittedEvent>>")]
-struct CommitBatch(Vec<Submit>);
+struct CommitBatch {
+    requests: Vec<CommandRequest>,
+    waiters: Arc<Waiters>,
+}
 
 impl Actor for Committer {
     type Context = SyncContext<Self>;
@@ -139,44 +225,48 @@ impl Handler<CommitBatch> for Committer {
     type Result = MessageResult<CommitBatch>;
 
     fn handle(&mut self, batch: CommitBatch, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.commit(batch.0))
+        MessageResult(self.commit(&batch))
     }
 }
 
 impl Committer {
-    fn commit(&self, batch: Vec<Submit>) -> Vec<Arc<CommittedEvent>> {
-        let (requests, replies): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|submit| (submit.request, (submit.reply, submit.place))).unzip();
-        let (answers, events) = self.carry_out(&requests);
+    fn commit(&self, batch: &CommitBatch) -> Vec<Arc<CommittedEvent>> {
+        let (answers, events) = self.carry_out(batch);
         if let Some(last) = events.last() {
             self.progress.set_committed(last.sequence);
         }
-        for ((reply, place), answer) in replies.into_iter().zip(answers) {
-            // Who has its answer takes up no place any more.
-            drop(place);
-            // The caller may have hung up; the command counts all the same.
-            let _ = reply.send(answer);
+        // Nobody is there any more if the batch was given up.
+        for (waiter, its_answer) in batch.waiters.take().into_iter().zip(answers) {
+            answer(waiter, its_answer);
         }
         events
     }
 
     /// Data that cannot be read spoils the transaction of everybody who shares it, so
     /// then each command gets its own.
-    fn carry_out(&self, requests: &[CommandRequest]) -> Outcome {
-        match self.transact(requests) {
-            Ok(outcome) => outcome,
-            Err(CommandError::Internal(_)) if requests.len() > 1 => {
-                let alone = requests.iter().map(std::slice::from_ref);
-                let outcomes = alone.map(|one| self.transact(one).unwrap_or_else(failed_one));
-                let (answers, events): (Vec<_>, Vec<_>) = outcomes.unzip();
-                (answers.concat(), events.concat())
-            }
-            Err(error) => (vec![Err(error); requests.len()], Vec::new()),
+    fn carry_out(&self, CommitBatch { requests, waiters }: &CommitBatch) -> Outcome {
+        let error = match self.transact(requests, waiters) {
+            Ok(outcome) => return outcome,
+            Err(error) => error,
+        };
+        // Some of them will have been carried out: now the batch cannot be given up.
+        let is_spoilt = matches!(error, CommandError::Internal(_)) && requests.len() > 1;
+        if !is_spoilt || !waiters.may_commit() {
+            return (vec![Err(error); requests.len()], Vec::new());
         }
+        let alone = requests.iter().map(std::slice::from_ref);
+        let outcomes = alone.map(|one| self.transact(one, waiters).unwrap_or_else(failed_one));
+        let (answers, events): (Vec<_>, Vec<_>) = outcomes.unzip();
+        (answers.concat(), events.concat())
     }
 
-    fn transact(&self, requests: &[CommandRequest]) -> Result<Outcome, CommandError> {
-        let commit = || self.store.commit(requests, Timestamp::now());
+    fn transact(
+        &self,
+        requests: &[CommandRequest],
+        waiters: &Waiters,
+    ) -> Result<Outcome, CommandError> {
+        let is_wanted = || waiters.may_commit();
+        let commit = || self.store.commit_if(requests, Timestamp::now(), &is_wanted);
         // A panic rolls the transaction back; without the catch it would also end
         // this thread, and actix does not bring that back.
         let committed = match catch_unwind(AssertUnwindSafe(commit)) {
@@ -184,7 +274,10 @@ impl Committer {
             Ok(Err(error)) => {
                 log::error!("a batch of {} commands was not committed: {error}", requests.len());
                 return Err(match error {
-                    StoreError::Unavailable(text) => CommandError::Unavailable(text),
+                    StoreError::Unavailable(text) | StoreError::Contended(text) => {
+                        CommandError::Unavailable(text)
+                    }
+                    StoreError::OutcomeUnknown(text) => CommandError::OutcomeUnknown(text),
                     StoreError::Corrupt(text) | StoreError::Url(text) => {
                         CommandError::Internal(text)
                     }

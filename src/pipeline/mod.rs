@@ -54,6 +54,9 @@ pub struct PipelineConfig {
     /// Commands that share one transaction. Default 256: a batch that large takes a
     /// few milliseconds, and a larger one gains no more.
     pub batch_commands_max: usize,
+    /// How long a command waits for a database that does not answer, until it is refused
+    /// with nothing changed. Default 900 ms, so that its answer is there within a second.
+    pub command_time_max: Duration,
     /// Events that wait in memory to be logged; what is more is taken from the
     /// outbox later. Default 10,000, at most 20 MB.
     pub log_queue_events_max: usize,
@@ -71,6 +74,7 @@ impl Default for PipelineConfig {
         Self {
             commands_max: 1_024,
             batch_commands_max: 256,
+            command_time_max: Duration::from_millis(900),
             log_queue_events_max: 10_000,
             log_linger: Duration::from_millis(50),
             log_retry_max: Duration::from_secs(5),

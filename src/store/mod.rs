@@ -2,16 +2,29 @@
 //! [`JobStore`] holds jobs, contractors, idempotency keys and the outbox;
 //! [`EventLog`] holds the log, in the same database or in another one.
 //!
-//! Every call blocks and belongs on a thread made for it. [`open`] picks the
-//! backend by URL; `sqlite/` is one backend, and a second one would stand beside it.
+//! Every call blocks and belongs on a thread made for it. [`open`] picks the backend by
+//! URL: `sqlite/` for files, `postgres/` for a server that several nodes share. What the
+//! two have in common stands here; how they differ is in their folders.
 
 mod commit;
+mod error;
+mod migrations;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(not(feature = "postgres"))]
+#[path = "without_postgres.rs"]
+mod postgres;
 mod sqlite;
+mod statement;
+mod url;
+mod values;
 
 use std::sync::Arc;
 
 pub use commit::{CommitTransaction, Committed, StoredAnswer, commit_batch};
 
+use self::migrations::Contents;
+use self::url::DatabaseUrl;
 use crate::jobs::{
     CommandRequest, CommittedEvent, Contractor, ContractorId, EventType, Job, JobId, JobStatus,
     Region, Scope, Sequence, Timestamp,
@@ -23,7 +36,7 @@ pub const PAGE_ROWS_MAX: usize = 500;
 /// How long an idempotency key is honoured.
 pub const IDEMPOTENCY_KEY_LIFETIME_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
-/// The database did not do its part. Nothing was changed.
+/// The database did not do its part. Nothing was changed, unless it says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// It cannot be reached, is locked, full or read-only; later it may work.
@@ -32,6 +45,14 @@ pub enum StoreError {
     /// What it holds or answers is not what this program wrote.
     #[error("the database holds unexpected data: {0}")]
     Corrupt(String),
+    /// Another transaction was in the way; tried again it may succeed.
+    #[error("another transaction was in the way: {0}")]
+    Contended(String),
+    /// The connection was lost while the database was about to commit, and it did not
+    /// come back to say what became of it. The only error after which something may have
+    /// been changed.
+    #[error("whether the transaction was committed is not known: {0}")]
+    OutcomeUnknown(String),
     /// The URL names no database that this program knows.
     #[error("{0}")]
     Url(String),
@@ -117,7 +138,18 @@ pub trait JobStore: Send + Sync + 'static {
     /// Decides the commands in order and writes what they change, in one
     /// transaction: a refused command harms no other, and either everything is
     /// durable or nothing happened.
-    fn commit(&self, requests: &[CommandRequest], now: Timestamp) -> Result<Committed, StoreError>;
+    fn commit(&self, requests: &[CommandRequest], now: Timestamp) -> Result<Committed, StoreError> {
+        self.commit_if(requests, now, &|| true)
+    }
+
+    /// The same, if `is_wanted` still says so when all is written and the commit is next.
+    /// After a `false` nothing was changed, and the error is [`StoreError::Unavailable`].
+    fn commit_if(
+        &self,
+        requests: &[CommandRequest],
+        now: Timestamp,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Committed, StoreError>;
 
     /// The job, within the scope, and the last sequence of the same snapshot.
     fn job(&self, scope: &Scope, id: JobId) -> Result<(Option<Job>, Sequence), StoreError>;
@@ -156,7 +188,11 @@ pub trait JobStore: Send + Sync + 'static {
     /// Forgets idempotency keys of before this time; answers how many.
     fn purge_idempotency_keys(&self, before: Timestamp) -> Result<usize, StoreError>;
 
-    /// Whether the database answers.
+    /// Whether this node is the one that writes the log: takes the role if nobody has it.
+    /// Of several nodes on one database one has it, until it ends or loses the database.
+    fn leads_logging(&self) -> Result<bool, StoreError>;
+
+    /// Whether the database answers and can be written.
     fn ping(&self) -> Result<(), StoreError>;
 }
 
@@ -188,7 +224,7 @@ pub struct Store {
 /// What [`open`] needs to know.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
-    /// `sqlite://PATH`.
+    /// `sqlite://PATH` or `postgres://…`.
     pub database_url: String,
     /// The log's; none is the same database.
     pub event_log_database_url: Option<String>,
@@ -198,15 +234,67 @@ pub struct StoreConfig {
     pub migrate: bool,
 }
 
-/// Opens the databases. The jobs' one must answer; a log of its own may be
-/// missing for now, and is migrated once it can be.
+/// Opens the databases. A file of the jobs must be there or be made; a server may be away
+/// for now, and so may the log. They are migrated once they are there.
 pub fn open(config: &StoreConfig) -> Result<Store, StoreError> {
-    sqlite::open(config)
+    let StoreConfig { node_id, migrate, .. } = config;
+    let Places { jobs, log } = Places::of(config)?;
+    let Some(log) = log else {
+        let (jobs, log): (Arc<dyn JobStore>, Arc<dyn EventLog>) = match jobs {
+            DatabaseUrl::Sqlite(path) => sqlite::open_both(&path, node_id, *migrate)?,
+            DatabaseUrl::Postgres(url) => postgres::open_both(&url, node_id, *migrate)?,
+        };
+        return Ok(Store { jobs, log, log_shares_database: true });
+    };
+    let jobs: Arc<dyn JobStore> = match jobs {
+        DatabaseUrl::Sqlite(path) => sqlite::open_jobs(&path, *migrate)?,
+        DatabaseUrl::Postgres(url) => postgres::open_jobs(&url, *migrate)?,
+    };
+    let log: Arc<dyn EventLog> = match log {
+        DatabaseUrl::Sqlite(path) => sqlite::open_log(&path, node_id, *migrate)?,
+        DatabaseUrl::Postgres(url) => postgres::open_log(&url, node_id, *migrate)?,
+    };
+    Ok(Store { jobs, log, log_shares_database: false })
 }
 
 /// The migrations that the databases lack, by name; applies nothing.
 pub fn pending_migrations(config: &StoreConfig) -> Result<Vec<String>, StoreError> {
-    sqlite::pending_migrations(config)
+    let pending = |place: &DatabaseUrl, contents| match place {
+        DatabaseUrl::Sqlite(path) => sqlite::pending_migrations(path, contents),
+        DatabaseUrl::Postgres(url) => postgres::pending_migrations(url, contents),
+    };
+    let Places { jobs, log } = Places::of(config)?;
+    match log {
+        None => pending(&jobs, Contents::JobsAndEventLog),
+        Some(log) => {
+            let mut names = pending(&jobs, Contents::Jobs)?;
+            names.extend(pending(&log, Contents::EventLog)?);
+            Ok(names)
+        }
+    }
+}
+
+/// The databases that the URLs name.
+struct Places {
+    jobs: DatabaseUrl,
+    /// None if the log shares the jobs' database.
+    log: Option<DatabaseUrl>,
+}
+
+impl Places {
+    fn of(config: &StoreConfig) -> Result<Self, StoreError> {
+        let jobs = DatabaseUrl::parse(&config.database_url)?;
+        let log = config.event_log_database_url.as_deref().map(DatabaseUrl::parse).transpose()?;
+        let is_another = |log: &DatabaseUrl| match (&jobs, log) {
+            (DatabaseUrl::Sqlite(jobs), DatabaseUrl::Sqlite(log)) => {
+                !sqlite::is_same_file(jobs, log)
+            }
+            // Two spellings of one database are taken for two. That works, only slower.
+            (jobs, log) => jobs != log,
+        };
+        let log = log.filter(is_another);
+        Ok(Self { jobs, log })
+    }
 }
 
 impl Store {

@@ -11,7 +11,7 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
-use super::rows::{BusyRow, ContractorRow, JobRow, ReceiptRow, number, stored_sequence, to_json};
+use super::rows::{BusyRow, ContractorRow, JobRow, ReceiptRow};
 use super::schema::{contractors, idempotency_keys, job_assignments, jobs, outbox};
 use super::statements::{
     BusyWindows, JobsById, ReceiptsByKey, TakeSequences, UpdateAssignments, UpdateJob,
@@ -20,6 +20,7 @@ use crate::jobs::{
     BusyWindow, CommittedEvent, Contractor, ContractorId, Job, JobChange, JobId, Sequence,
     StoredReceipt, Timestamp, Window,
 };
+use crate::store::values::{number, stored_sequence, to_json};
 use crate::store::{CommitTransaction, StoreError, StoredAnswer};
 
 /// An open transaction that holds the right to write.

@@ -12,9 +12,10 @@ use diesel::{Connection, RunQueryDsl, SqliteConnection};
 use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 
 use super::gate::Gate;
-use super::migrations::{self, Contents};
-use super::url;
-use crate::store::StoreError;
+use super::migrations;
+
+use crate::store::migrations::Contents;
+use crate::store::{StoreError, url};
 
 /// How long a caller waits for a connection before it is told that there is none.
 const CONNECTION_TIMEOUT: Duration = Duration::from_millis(500);
@@ -160,7 +161,7 @@ impl FileManager {
     fn new(path: &Path, mode: &str, preparation: Option<Preparation>) -> Result<Self, StoreError> {
         Ok(Self {
             path: Arc::new(path.to_owned()),
-            uri: url::uri(path, mode)?.into(),
+            uri: url::sqlite_uri(path, mode)?.into(),
             durability: Durability::Full,
             preparation,
             preparing: Arc::default(),

@@ -6,9 +6,10 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::connection::Database;
-use super::rows::{EventRow, stored_sequence, to_json};
+use super::rows::EventRow;
 use super::schema::{event_log, event_log_groups, outbox};
 use crate::jobs::{CommittedEvent, Region, Scope, Timestamp, contractor_group};
+use crate::store::values::{stored_sequence, to_json};
 use crate::store::{EventFilter, EventLog, LogEntry, StoreError};
 
 /// The log of all events, in one file.

@@ -6,13 +6,14 @@ use diesel::prelude::*;
 
 use super::commit::Transaction;
 use super::connection::Database;
-use super::rows::{EventRow, number, stored_sequence};
+use super::rows::EventRow;
 use super::schema::{event_sequence, idempotency_keys, outbox};
 use super::{contractors, jobs};
 use crate::jobs::{
     CommandRequest, CommittedEvent, Contractor, ContractorId, Job, JobId, Scope, Sequence,
     Timestamp,
 };
+use crate::store::values::{number, stored_sequence};
 use crate::store::{
     Committed, ContractorFilter, JobFilter, JobStore, Page, StoreError, commit_batch,
 };
@@ -23,8 +24,16 @@ pub(super) struct SqliteJobStore {
 }
 
 impl JobStore for SqliteJobStore {
-    fn commit(&self, requests: &[CommandRequest], now: Timestamp) -> Result<Committed, StoreError> {
-        self.database.write(|connection| commit_batch(&mut Transaction(connection), requests, now))
+    fn commit_if(
+        &self,
+        requests: &[CommandRequest],
+        now: Timestamp,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Committed, StoreError> {
+        self.database.write(|connection| {
+            let committed = commit_batch(&mut Transaction(connection), requests, now)?;
+            if is_wanted() { Ok(committed) } else { Err(StoreError::late()) }
+        })
     }
 
     fn job(&self, scope: &Scope, id: JobId) -> Result<(Option<Job>, Sequence), StoreError> {
@@ -89,6 +98,11 @@ impl JobStore for SqliteJobStore {
                 idempotency_keys::table.filter(idempotency_keys::created_at.lt(before.to_string()));
             Ok(diesel::delete(outlived).execute(connection)?)
         })
+    }
+
+    fn leads_logging(&self) -> Result<bool, StoreError> {
+        // A file has one server.
+        Ok(true)
     }
 
     fn ping(&self) -> Result<(), StoreError> {

@@ -8,7 +8,6 @@ mod checkpoint;
 mod commit;
 mod connection;
 mod contractors;
-mod error;
 mod event_log;
 mod gate;
 mod job_store;
@@ -17,7 +16,6 @@ mod migrations;
 mod rows;
 mod schema;
 mod statements;
-mod url;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,44 +26,41 @@ use self::connection::{Database, Durability, FileIdentity, FileManager, Preparat
 use self::event_log::SqliteEventLog;
 use self::gate::Gate;
 use self::job_store::SqliteJobStore;
-use self::migrations::Contents;
-use super::{Store, StoreConfig, StoreError};
+use super::migrations::Contents;
+use super::{EventLog, JobStore, StoreError};
 
-/// See [`super::open`].
-pub(super) fn open(config: &StoreConfig) -> Result<Store, StoreError> {
-    let Files { jobs, log } = Files::of(config)?;
-    let contents = if log.is_none() { Contents::JobsAndEventLog } else { Contents::Jobs };
-    let preparation = Preparation { contents, migrate: config.migrate };
-    // The pools would hide what is wrong for half a second, and then say less.
-    FileManager::preparing(&jobs, preparation)?.connect()?;
-    let gate = Arc::new(Gate::default());
-    let database = Database::new(FileManager::existing(&jobs)?, Arc::clone(&gate));
-    database.await_connections()?;
-    checkpoint::start(FileManager::existing(&jobs)?, &gate);
-    let log_database = match &log {
-        // Pools of its own also in the same file: whatever keeps the log's connections
-        // busy takes none from the commands. The gate is one, as the file has one writer.
-        // An event leaves the outbox in the transaction that logs it, so a loss of power
-        // that takes one takes both, and the event is logged again.
-        None => {
-            Database::new(FileManager::existing(&jobs)?.with_durability(Durability::Ordered), gate)
-        }
-        Some(path) => open_log(path, config.migrate)?,
-    };
-    let log_shares_database = log.is_none();
-    Ok(Store {
-        jobs: Arc::new(SqliteJobStore { database }),
-        log: Arc::new(SqliteEventLog {
-            database: log_database,
-            node_id: config.node_id.clone(),
-            shares_database: log_shares_database,
-        }),
-        log_shares_database,
-    })
+/// Jobs and log in one file.
+pub(super) fn open_both(
+    path: &Path,
+    node_id: &str,
+    migrate: bool,
+) -> Result<(Arc<dyn JobStore>, Arc<dyn EventLog>), StoreError> {
+    let (jobs, gate) =
+        open_file(path, Preparation { contents: Contents::JobsAndEventLog, migrate })?;
+    // Pools of its own: whatever keeps the log's connections busy takes none from the
+    // commands. The gate is one, as the file has one writer. An event leaves the outbox
+    // in the transaction that logs it, so a loss of power that takes one takes both, and
+    // the event is logged again.
+    let manager = FileManager::existing(path)?.with_durability(Durability::Ordered);
+    let database = Database::new(manager, gate);
+    let node_id = node_id.to_owned();
+    let log = SqliteEventLog { database, node_id, shares_database: true };
+    Ok((Arc::new(SqliteJobStore { database: jobs }), Arc::new(log)))
 }
 
-/// A log of its own may be missing for now: every new connection to it looks again.
-fn open_log(path: &Path, migrate: bool) -> Result<Database, StoreError> {
+/// The jobs' file, with the log elsewhere.
+pub(super) fn open_jobs(path: &Path, migrate: bool) -> Result<Arc<dyn JobStore>, StoreError> {
+    let (database, _) = open_file(path, Preparation { contents: Contents::Jobs, migrate })?;
+    Ok(Arc::new(SqliteJobStore { database }))
+}
+
+/// The log's file, with the jobs elsewhere. It may be missing for now: every new
+/// connection to it looks again.
+pub(super) fn open_log(
+    path: &Path,
+    node_id: &str,
+    migrate: bool,
+) -> Result<Arc<dyn EventLog>, StoreError> {
     let preparation = Preparation { contents: Contents::EventLog, migrate };
     let manager = FileManager::preparing(path, preparation)?;
     if let Err(error) = manager.connect() {
@@ -73,48 +68,35 @@ fn open_log(path: &Path, migrate: bool) -> Result<Database, StoreError> {
     }
     let gate = Arc::new(Gate::default());
     checkpoint::start(manager.clone(), &gate);
-    Ok(Database::new(manager, gate))
+    let (database, node_id) = (Database::new(manager, gate), node_id.to_owned());
+    Ok(Arc::new(SqliteEventLog { database, node_id, shares_database: false }))
 }
 
-/// See [`super::pending_migrations`].
-pub(super) fn pending_migrations(config: &StoreConfig) -> Result<Vec<String>, StoreError> {
-    let Files { jobs, log } = Files::of(config)?;
-    match log {
-        None => pending_of(&jobs, Contents::JobsAndEventLog),
-        Some(log) => {
-            let mut pending = pending_of(&jobs, Contents::Jobs)?;
-            pending.extend(pending_of(&log, Contents::EventLog)?);
-            Ok(pending)
-        }
-    }
+/// A file that has to be in order, or is made so now.
+fn open_file(path: &Path, preparation: Preparation) -> Result<(Database, Arc<Gate>), StoreError> {
+    // The pools would hide what is wrong for half a second, and then say less.
+    FileManager::preparing(path, preparation)?.connect()?;
+    let gate = Arc::new(Gate::default());
+    let database = Database::new(FileManager::existing(path)?, Arc::clone(&gate));
+    database.await_connections()?;
+    checkpoint::start(FileManager::existing(path)?, &gate);
+    Ok((database, gate))
 }
 
-/// A file that is not there lacks them all, and is not made.
-fn pending_of(path: &Path, contents: Contents) -> Result<Vec<String>, StoreError> {
+/// The migrations that a file lacks, by name. One that is not there lacks them all, and
+/// is not made.
+pub(super) fn pending_migrations(
+    path: &Path,
+    contents: Contents,
+) -> Result<Vec<String>, StoreError> {
     if !path.exists() {
         return migrations::all(contents);
     }
     FileManager::existing(path)?.connect()?.pending_migrations(contents)
 }
 
-/// The files that the URLs name.
-struct Files {
-    jobs: PathBuf,
-    /// None if the log shares the jobs' file.
-    log: Option<PathBuf>,
-}
-
-impl Files {
-    fn of(config: &StoreConfig) -> Result<Self, StoreError> {
-        let jobs = url::path(&config.database_url)?;
-        let log = config.event_log_database_url.as_deref().map(url::path).transpose()?;
-        let log = log.filter(|log| !is_same_file(&jobs, log));
-        Ok(Self { jobs, log })
-    }
-}
-
 /// Whether two paths lead to one file, also where it is yet to be made.
-fn is_same_file(one: &Path, other: &Path) -> bool {
+pub(super) fn is_same_file(one: &Path, other: &Path) -> bool {
     match (FileIdentity::of(one), FileIdentity::of(other)) {
         (Ok(one), Ok(other)) => one == other,
         (Err(_), Err(_)) => match (full_path(one), full_path(other)) {

@@ -1,9 +1,6 @@
 //! Rows as the tables hold them, and the domain types that they become. Rows do not
 //! leave this folder.
 
-use std::fmt::Display;
-use std::str::FromStr;
-
 use diesel::dsl::sql;
 use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
@@ -11,10 +8,11 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::schema::{contractors, jobs};
 use crate::jobs::{
-    BusyWindow, CommittedEvent, Contractor, EventType, Job, JobStatus, Receipt, Region, Sequence,
-    StoredReceipt, Timestamp, Window,
+    BusyWindow, CommittedEvent, Contractor, EventType, Job, JobStatus, Receipt, StoredReceipt,
+    Timestamp, Window,
 };
 use crate::store::StoreError;
+use crate::store::values::{from_json, garbled, number, parsed, region};
 
 /// A row of `jobs`.
 #[derive(Debug, Queryable, Selectable)]
@@ -174,34 +172,6 @@ impl EventRow {
     }
 }
 
-/// A sequence as SQLite holds it. One that is past what SQLite can count to is past
-/// every row, and so is the highest that it can.
-pub(super) fn stored_sequence(sequence: Sequence) -> i64 {
-    i64::try_from(sequence).unwrap_or(i64::MAX)
-}
-
-/// A number of a column, in the range of its domain type.
-pub(super) fn number<T: TryFrom<i64>>(column: &str, value: i64) -> Result<T, StoreError> {
-    T::try_from(value).map_err(|_| garbled(column, value))
-}
-
-/// A value as the JSON text that a column holds or a statement takes.
-pub(super) fn to_json(value: &impl serde::Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
-}
-
-fn from_json<'a, T: serde::Deserialize<'a>>(column: &str, text: &'a str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|error| garbled(column, error))
-}
-
-fn parsed<T: FromStr>(column: &str, text: &str) -> Result<T, StoreError> {
-    text.parse().map_err(|_| garbled(column, text))
-}
-
-fn region(column: &str, text: &str) -> Result<Region, StoreError> {
-    Region::parse(text).ok_or_else(|| garbled(column, text))
-}
-
 fn time(column: &str, text: &str) -> Result<Timestamp, StoreError> {
     Timestamp::parse(text).ok_or_else(|| garbled(column, text))
 }
@@ -209,8 +179,4 @@ fn time(column: &str, text: &str) -> Result<Timestamp, StoreError> {
 fn window(column: &str, start: &str, end: &str) -> Result<Window, StoreError> {
     Window::new(time(column, start)?, time(column, end)?)
         .map_err(|refusal| garbled(column, refusal))
-}
-
-fn garbled(column: &str, value: impl Display) -> StoreError {
-    StoreError::Corrupt(format!("{column}: {value}"))
 }

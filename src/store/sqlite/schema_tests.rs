@@ -5,7 +5,8 @@ use diesel::sql_types::Text;
 use diesel::sqlite::Sqlite;
 
 use super::*;
-use crate::store::sqlite::migrations::{self, Contents};
+use crate::store::migrations::Contents;
+use crate::store::sqlite::migrations;
 
 fn migrated() -> SqliteConnection {
     let mut connection = SqliteConnection::establish(":memory:").expect("SQLite is built in");

@@ -1,56 +1,14 @@
-//! The statements of a batch that diesel's own language would prepare anew each time:
-//! it keeps inserts and deletes prepared, but no update and no text. As types with an
-//! identity of their own, these stay prepared for as long as their connection lives.
+//! The statements of a batch, as such that stay prepared.
 
 use diesel::SqliteConnection;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::query_dsl::RunQueryDsl;
-use diesel::result::QueryResult;
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
 use diesel::sqlite::Sqlite;
 
 use super::schema::jobs;
-
-/// Declares a statement: its values in the order of the question marks in its text,
-/// and the types of the columns that it answers.
-macro_rules! statement {
-    (
-        $(#[$doc:meta])*
-        $name:ident { $($value:ident: $rust:ty as $sql_type:ty,)* } -> $answer:ty,
-        $text:expr
-    ) => {
-        $(#[$doc])*
-        #[derive(Debug)]
-        pub(super) struct $name {
-            $(pub(super) $value: $rust,)*
-        }
-
-        impl QueryFragment<Sqlite> for $name {
-            fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-                let mut parts = $text.split('?');
-                out.push_sql(parts.next().unwrap_or_default());
-                $(
-                    out.push_bind_param::<$sql_type, _>(&self.$value)?;
-                    out.push_sql(parts.next().unwrap_or_default());
-                )*
-                Ok(())
-            }
-        }
-
-        impl QueryId for $name {
-            type QueryId = Self;
-            const HAS_STATIC_QUERY_ID: bool = true;
-        }
-
-        impl Query for $name {
-            type SqlType = $answer;
-        }
-
-        impl RunQueryDsl<SqliteConnection> for $name {}
-    };
-}
+use crate::store::statement::statement;
 
 statement! {
+    Sqlite on SqliteConnection:
     /// Jobs by a JSON array of ids, each with the JSON array of its contractors.
     JobsById { ids: String as Text, } -> (jobs::SqlType, Text),
     "SELECT jobs.id, title, customer, address, region, timezone, start_utc, end_utc, status,
@@ -61,6 +19,7 @@ statement! {
 }
 
 statement! {
+    Sqlite on SqliteConnection:
     /// Kept answers by a JSON array of pairs of subject and key, no older than a time.
     ReceiptsByKey { keys: String as Text, not_before: String as Text, }
         -> (Text, Text, Binary, Text),
@@ -72,6 +31,7 @@ statement! {
 }
 
 statement! {
+    Sqlite on SqliteConnection:
     /// The live jobs that overlap a window of a contractor, by a JSON array of
     /// contractor, window's start, window's end, and the earliest start of any job that
     /// could still go on at the window's start.
@@ -100,6 +60,7 @@ statement! {
 }
 
 statement! {
+    Sqlite on SqliteConnection:
     /// Writes what commands can change of a job, if it still has the version that they
     /// were decided on.
     UpdateJob {
@@ -119,6 +80,7 @@ statement! {
 }
 
 statement! {
+    Sqlite on SqliteConnection:
     /// Copies a job's window and life to its assignments.
     UpdateAssignments {
         start_utc: String as Text,
@@ -130,6 +92,7 @@ statement! {
 }
 
 statement! {
+    Sqlite on SqliteConnection:
     /// Takes sequences, and answers the last of them.
     TakeSequences { count: i64 as BigInt, } -> BigInt,
     "UPDATE event_sequence SET last = last + ? RETURNING last"

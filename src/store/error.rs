@@ -2,7 +2,14 @@
 
 use diesel::result::{DatabaseErrorKind, Error};
 
-use crate::store::StoreError;
+use super::StoreError;
+
+impl StoreError {
+    /// That nobody waits any more for what was about to be committed.
+    pub(super) fn late() -> Self {
+        Self::Unavailable("it took too long, and was rolled back".to_owned())
+    }
+}
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
@@ -25,11 +32,12 @@ impl From<r2d2::Error> for StoreError {
     }
 }
 
-/// SQLite's trouble with the file (busy, locked, full, read-only, input and output)
-/// has no kind in diesel and may pass. Rows that break a constraint, and tables that
+/// Trouble with the database itself (busy, locked, full, read-only, shutting down) has no
+/// kind in diesel, or one that may pass. Rows that break a constraint, and tables that
 /// are missing or garbled, stay as they are, however often it is tried.
 fn database(kind: &DatabaseErrorKind, message: &str) -> StoreError {
-    const LASTING: [&str; 4] = ["malformed", "not a database", "no such", "has no column"];
+    const LASTING: [&str; 5] =
+        ["malformed", "not a database", "no such", "has no column", "does not exist"];
     let breaks_a_constraint = matches!(
         kind,
         DatabaseErrorKind::UniqueViolation
@@ -37,7 +45,14 @@ fn database(kind: &DatabaseErrorKind, message: &str) -> StoreError {
             | DatabaseErrorKind::NotNullViolation
             | DatabaseErrorKind::CheckViolation
     );
-    if breaks_a_constraint || LASTING.iter().any(|text| message.contains(text)) {
+    // Two transactions that both were right alone.
+    let is_contended = matches!(
+        kind,
+        DatabaseErrorKind::SerializationFailure | DatabaseErrorKind::ExclusionViolation
+    );
+    if is_contended {
+        StoreError::Contended(message.to_owned())
+    } else if breaks_a_constraint || LASTING.iter().any(|text| message.contains(text)) {
         StoreError::Corrupt(message.to_owned())
     } else {
         StoreError::Unavailable(message.to_owned())

@@ -1,0 +1,82 @@
+//! PostgreSQL: one database that several nodes may share, or two with a log of its own.
+//!
+//! What differs from SQLite is here. Transactions of several nodes run side by side, so a
+//! batch locks what it decides on, in a fixed order: jobs, then contractors, each by id,
+//! then the row of sequences ([`commit`]). Statements are set-based, since each one is a
+//! round trip. The server may be away, now or later, and comes back by itself
+//! ([`connection`]). One of the nodes writes the log ([`leader`]).
+
+mod commit;
+mod connection;
+mod contractors;
+mod event_log;
+mod job_store;
+mod jobs;
+mod leader;
+mod migrations;
+mod parameters;
+mod rows;
+mod schema;
+mod statements;
+
+use std::sync::Arc;
+
+use self::connection::{Connector, Database, Purpose};
+use self::event_log::PostgresEventLog;
+use self::job_store::PostgresJobStore;
+use self::leader::Leader;
+use super::migrations::Contents;
+use super::{EventLog, JobStore, StoreError};
+
+/// Jobs and log in one database.
+pub(super) fn open_both(
+    url: &str,
+    node_id: &str,
+    migrate: bool,
+) -> Result<(Arc<dyn JobStore>, Arc<dyn EventLog>), StoreError> {
+    let connector = Connector::new(url, Contents::JobsAndEventLog, migrate);
+    let jobs = job_store(&connector)?;
+    // An event leaves the outbox in the transaction that logs it, so a loss of power that
+    // takes one takes both, and the event is logged again.
+    let database = Database::new(&connector, Purpose::LogBesideJobs);
+    let node_id = node_id.to_owned();
+    let log = PostgresEventLog { database, node_id, shares_database: true };
+    Ok((jobs, Arc::new(log)))
+}
+
+/// The jobs' database, with the log elsewhere.
+pub(super) fn open_jobs(url: &str, migrate: bool) -> Result<Arc<dyn JobStore>, StoreError> {
+    job_store(&Connector::new(url, Contents::Jobs, migrate))
+}
+
+/// The log's database, with the jobs elsewhere.
+pub(super) fn open_log(
+    url: &str,
+    node_id: &str,
+    migrate: bool,
+) -> Result<Arc<dyn EventLog>, StoreError> {
+    let connector = Connector::new(url, Contents::EventLog, migrate);
+    if let Err(error) = connector.try_once() {
+        log::warn!("the event log cannot be used yet: {error}");
+    }
+    let database = Database::new(&connector, Purpose::LogAlone);
+    let node_id = node_id.to_owned();
+    Ok(Arc::new(PostgresEventLog { database, node_id, shares_database: false }))
+}
+
+fn job_store(connector: &Connector) -> Result<Arc<dyn JobStore>, StoreError> {
+    match connector.try_once() {
+        Ok(()) => {}
+        // The server is reached and wrong, which no waiting mends.
+        Err(error @ StoreError::Corrupt(_)) => return Err(error),
+        Err(error) => log::error!("the jobs' database cannot be used yet: {error}"),
+    }
+    let database = Database::new(connector, Purpose::Jobs);
+    let leader = Leader::new(connector.clone());
+    Ok(Arc::new(PostgresJobStore { database, leader }))
+}
+
+/// The migrations that the database lacks, by name.
+pub(super) fn pending_migrations(url: &str, contents: Contents) -> Result<Vec<String>, StoreError> {
+    Connector::new(url, contents, false).pending_migrations()
+}
