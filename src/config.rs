@@ -21,6 +21,10 @@ pub struct PartialSettings {
     /// The event log's database [default: the jobs' one]
     #[arg(long, env = "SIGNALBOX_EVENT_LOG_DATABASE_URL", value_name = "URL")]
     pub event_log_database_url: Option<String>,
+    /// Redis, by which nodes on one PostgreSQL database tell each other of events at once
+    /// [default: none]
+    #[arg(long, env = "SIGNALBOX_REDIS_URL", value_name = "URL")]
+    pub redis_url: Option<String>,
     /// The secret that HS256 tokens are signed with, at least 32 bytes
     #[arg(long, env = "SIGNALBOX_JWT_SECRET", value_name = "SECRET", hide_env_values = true)]
     pub jwt_secret: Option<String>,
@@ -69,6 +73,8 @@ pub struct Settings {
     pub database_url: String,
     /// The event log's database; none is the jobs' one.
     pub event_log_database_url: Option<String>,
+    /// Redis, by which nodes tell each other of events.
+    pub redis_url: Option<String>,
     /// The secret that tokens are signed with.
     pub jwt_secret: Option<String>,
     /// The issuer that tokens must name.
@@ -123,6 +129,7 @@ impl PartialSettings {
             listen: self.listen.or(lower.listen),
             database_url: self.database_url.or(lower.database_url),
             event_log_database_url: self.event_log_database_url.or(lower.event_log_database_url),
+            redis_url: self.redis_url.or(lower.redis_url),
             jwt_secret: self.jwt_secret.or(lower.jwt_secret),
             jwt_issuer: self.jwt_issuer.or(lower.jwt_issuer),
             jwt_audience: self.jwt_audience.or(lower.jwt_audience),
@@ -140,6 +147,7 @@ impl PartialSettings {
             listen: self.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
             database_url: self.database_url.unwrap_or_else(|| "sqlite://signalbox.db".to_owned()),
             event_log_database_url: self.event_log_database_url,
+            redis_url: self.redis_url,
             jwt_secret: self.jwt_secret,
             jwt_issuer: self.jwt_issuer,
             jwt_audience: self.jwt_audience,
@@ -168,6 +176,7 @@ impl Settings {
             "event_log_database_url",
             self.event_log_database_url.as_deref().map(|url| without_password(url).into()),
         );
+        set("redis_url", self.redis_url.as_deref().map(|url| without_password(url).into()));
         set("jwt_secret", self.jwt_secret.as_ref().map(|_| "********".into()));
         set("jwt_issuer", text(&self.jwt_issuer));
         set("jwt_audience", text(&self.jwt_audience));

@@ -88,7 +88,7 @@ pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
     let store = store::open(&config.store)?;
     let parts = Arc::new(OnceLock::new());
     let hub = hub_server(config.hub.clone(), authenticator.clone(), Arc::clone(&parts));
-    let pipeline = Pipeline::start(store.clone(), hub.handle(), &config.pipeline)?;
+    let pipeline = Pipeline::start(store.clone(), hub.handle(), &config.pipeline);
     let (commands, feed) = (pipeline.commands.clone(), pipeline.feed.clone());
     parts.get_or_init(|| HubParts { store: store.clone(), commands, feed });
     let state = HttpState {

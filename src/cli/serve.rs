@@ -49,6 +49,14 @@ fn server_config(settings: Settings, migrate: bool) -> Result<ServerConfig, Stri
         "no key to check tokens with: set --jwt-secret or SIGNALBOX_JWT_SECRET to a secret of at \
          least 32 bytes, or try `signalbox demo`",
     )?;
+    let is_shared = settings.database_url.starts_with("postgres");
+    if settings.redis_url.is_some() && !is_shared {
+        return Err(
+            "--redis-url is for nodes that share a PostgreSQL database; an SQLite file has \
+                    one server"
+                .to_owned(),
+        );
+    }
     Ok(ServerConfig {
         listen: settings.listen,
         store: StoreConfig {
@@ -60,7 +68,7 @@ fn server_config(settings: Settings, migrate: bool) -> Result<ServerConfig, Stri
         auth: AuthConfig { secret, issuer: settings.jwt_issuer, audience: settings.jwt_audience },
         origins: Origins::new(settings.allowed_origins),
         demo: None,
-        pipeline: PipelineConfig::default(),
+        pipeline: PipelineConfig { redis_url: settings.redis_url, ..PipelineConfig::default() },
         hub: hub::options(),
         stop_timeout: Duration::from_secs(settings.stop_timeout_seconds),
     })

@@ -1,10 +1,16 @@
 //! Whether the process lives, and whether it can serve.
 
+use std::time::Duration;
+
 use actix_web::{HttpResponse, web};
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::HttpState;
 use crate::pipeline::{PartState, blocking};
+
+/// How long a database may take to answer until it counts as down.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Answers whenever the process can answer at all.
 pub(super) async fn alive() -> HttpResponse {
@@ -14,18 +20,22 @@ pub(super) async fn alive() -> HttpResponse {
 /// 200 when commands can be served, which needs the job store alone; 503 otherwise.
 pub(super) async fn ready(state: web::Data<HttpState>) -> HttpResponse {
     let (jobs, log) = (state.store.jobs.clone(), state.store.log.clone());
-    let job_store = state_of(blocking(move || jobs.ping()).await.is_ok());
-    let event_log = match state_of(blocking(move || log.ping()).await.is_ok()) {
+    let jobs = timeout(ANSWER_TIME_MAX, blocking(move || jobs.ping()));
+    let log = timeout(ANSWER_TIME_MAX, blocking(move || log.ping()));
+    let (jobs, log) = tokio::join!(jobs, log);
+    let job_store = state_of(matches!(jobs, Ok(Ok(()))));
+    let event_log = match state_of(matches!(log, Ok(Ok(())))) {
         PartState::Up => state.progress.log_state(),
         other => other,
     };
+    let has_begun = state.progress.has_begun();
+    let job_store = if has_begun { job_store } else { PartState::Down };
     let can_serve = job_store == PartState::Up;
     let body = json!({
         "ready": can_serve,
         "jobStore": job_store,
         "eventLog": event_log,
-        // A single node needs none.
-        "backplane": PartState::Up,
+        "backplane": state.progress.backplane_state(),
     });
     if can_serve {
         HttpResponse::Ok().json(body)

@@ -2,6 +2,7 @@
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
@@ -11,6 +12,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
 
 use super::problem::Problem;
 use super::{BODY_BYTES_MAX, HttpState};
@@ -198,6 +200,9 @@ fn idempotency(request: &HttpRequest, body: &Body) -> Result<Option<Idempotency>
     Ok(Some(Idempotency { key: key.to_owned(), digest: digest.finalize().into() }))
 }
 
+/// How long a read may take until it is refused.
+const READ_TIME_MAX: Duration = Duration::from_secs(2);
+
 /// Runs a read on a thread for blocking, if not too many run.
 pub(super) async fn read<T: Send + 'static>(
     state: &HttpState,
@@ -208,10 +213,14 @@ pub(super) async fn read<T: Send + 'static>(
         .map_err(|_| Problem::unavailable("too many reads wait"))?;
     let store = state.store.clone();
     let outcome = blocking(move || {
+        // Kept for as long as the thread is, whether somebody waits for it or not.
         let _place = place;
         call(&store)
     });
-    Ok(outcome.await?)
+    match timeout(READ_TIME_MAX, outcome).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_) => Err(Problem::unavailable("the store takes too long")),
+    }
 }
 
 /// The query's parameters as this shape; one that is not known is refused.

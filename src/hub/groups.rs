@@ -71,6 +71,11 @@ impl DispatchHub {
         }
     }
 
+    /// Nothing can be followed until it is known from where on.
+    pub(super) fn check_begun(&self) -> Result<(), HubError> {
+        if self.parts.feed.has_begun() { Ok(()) } else { Err(store_unavailable()) }
+    }
+
     /// These groups, each once, if the caller may follow all of them.
     pub(super) async fn followed(
         &self,
@@ -81,6 +86,7 @@ impl DispatchHub {
             let text = format!("invalid_field: groups has 1 to {GROUPS_MAX} names");
             return Err(HubError::Refused(text));
         }
+        self.check_begun()?;
         let mut groups = Vec::with_capacity(names.len());
         for name in names {
             let group = match Group::parse(name) {

@@ -56,6 +56,7 @@ impl DispatchHub {
         (region,): (String,),
     ) -> Result<(), HubError> {
         let region = Region::parse(&region);
+        self.check_begun()?;
         caller.join(&Self::followed_region(&caller, region.as_ref())?)
     }
 
@@ -76,6 +77,7 @@ impl DispatchHub {
         (contractor_id,): (String,),
     ) -> Result<(), HubError> {
         let group = self.followed_contractor(&caller, contractor_id.parse().ok()).await?;
+        self.check_begun()?;
         caller.join(&group)
     }
 

@@ -267,8 +267,8 @@ impl Event {
 }
 
 /// An event as it stands in the outbox and in the log, and travels to sessions:
-/// its JSON is written once and never again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// its JSON is written once and never again. Other nodes get it in this form, too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommittedEvent {
     /// Its place in the order of all.
     pub sequence: Sequence,

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use super::blocking;
 use super::progress::Progress;
 use super::recent_events::{RecentEvents, RelayedEvent};
@@ -16,6 +18,8 @@ pub struct EventFeed {
     store: Store,
     progress: Arc<Progress>,
     recent: Arc<RecentEvents>,
+    /// Wakes the relay.
+    missing: Arc<Notify>,
 }
 
 /// A part of what was asked for.
@@ -28,8 +32,13 @@ pub struct FeedPart {
 }
 
 impl EventFeed {
-    pub(super) fn new(store: Store, progress: Arc<Progress>, recent: Arc<RecentEvents>) -> Self {
-        Self { store, progress, recent }
+    pub(super) fn new(
+        store: Store,
+        progress: Arc<Progress>,
+        recent: Arc<RecentEvents>,
+        missing: Arc<Notify>,
+    ) -> Self {
+        Self { store, progress, recent, missing }
     }
 
     /// What these groups were told past `after` and up to `until`, which has been
@@ -55,6 +64,12 @@ impl EventFeed {
     /// and not when `after` has not happened here: the log is another one.
     pub async fn reaches_back_to(&self, after: Sequence) -> Result<bool, StoreError> {
         let relayed = self.progress.relayed();
+        if after > self.progress.committed() {
+            // It may have happened on another node a moment ago.
+            let jobs = Arc::clone(&self.store.jobs);
+            self.progress.set_committed(blocking(move || jobs.last_sequence()).await?);
+            self.missing.notify_one();
+        }
         if after >= relayed {
             return Ok(after <= self.progress.committed());
         }
@@ -65,6 +80,12 @@ impl EventFeed {
         let filter = EventFilter { after, limit: 1, ..EventFilter::default() };
         let first = blocking(move || store.events(&Scope::All, &filter)).await?;
         Ok(first.items.first().is_some_and(|event| event.sequence == after + 1))
+    }
+
+    /// Whether it is known up to where events were relayed; see [`Progress::has_begun`].
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.progress.has_begun()
     }
 
     /// Waits until something past `sequence` has been relayed; answers up to where.

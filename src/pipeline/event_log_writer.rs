@@ -3,6 +3,9 @@
 //! State:      the last sequence logged, and events that wait, in sequence from there.
 //! Listens to: `Published` (from the group registry).
 //! Speaks to:  a thread of its own that blocks on the log's database; one batch in flight.
+//! Of several nodes on one database one writes, and the others watch how far it has come.
+//! They have the same events waiting, and go on where it stopped when it is gone.
+//!
 //! Stops here: a log that is down or slow. It is tried again with growing pauses,
 //!             a bounded number of events waits in memory, and the rest stays in the
 //!             outbox, from where it is taken afterwards. The same way serves a
@@ -35,6 +38,9 @@ const MAILBOX_BATCHES_MAX: usize = 1_024;
 /// The first pause after a failure.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 
+/// How often a node that does not write looks how far the writer has come.
+const WATCH_INTERVAL: Duration = Duration::from_millis(250);
+
 /// How often the outbox is looked at for what nobody announced.
 const OUTBOX_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -57,6 +63,8 @@ pub struct EventLogWriter {
     queue_events_max: usize,
     linger: Duration,
     retry_max: Duration,
+    /// Whether this node is the one that writes, as of the last time.
+    leads: bool,
     _lifeline: Lifeline,
 }
 
@@ -80,6 +88,7 @@ impl EventLogWriter {
             queue_events_max: config.log_queue_events_max,
             linger: config.log_linger,
             retry_max: config.log_retry_max,
+            leads: true,
             _lifeline: lifeline,
         }
     }
@@ -143,14 +152,18 @@ impl EventLogWriter {
         ctx.spawn(answer.map(|answer, actor, ctx| {
             actor.is_writing = false;
             match answer {
-                Ok(Ok(logged)) => actor.written(logged, ctx),
+                Ok(Ok(written)) => actor.written(written, ctx),
                 Ok(Err(error)) => actor.failed(&error.to_string(), ctx),
                 Err(error) => actor.failed(&error.to_string(), ctx),
             }
         }));
     }
 
-    fn written(&mut self, logged: Sequence, ctx: &mut Context<Self>) {
+    fn written(&mut self, Written { logged, leads }: Written, ctx: &mut Context<Self>) {
+        if leads && !self.leads {
+            log::info!("this node writes the event log from {logged} on");
+        }
+        self.leads = leads;
         if self.failures > 0 {
             log::info!("the event log is written again, up to {logged}");
         }
@@ -161,7 +174,9 @@ impl EventLogWriter {
         let state = if is_behind { PartState::Degraded } else { PartState::Up };
         self.progress.set_log_state(state);
         self.has_missed = self.has_missed && logged < self.relayed_at_look;
-        if self.waiting.len() >= BATCH_EVENTS_MAX || self.has_missed {
+        if !self.leads {
+            self.flush_after(WATCH_INTERVAL, ctx);
+        } else if self.waiting.len() >= BATCH_EVENTS_MAX || self.has_missed {
             self.flush(ctx);
         } else {
             self.flush_after(self.linger, ctx);
@@ -194,7 +209,7 @@ impl Handler<Published> for EventLogWriter {
 
     fn handle(&mut self, published: Published, ctx: &mut Self::Context) {
         self.keep(published.0);
-        if self.waiting.len() >= BATCH_EVENTS_MAX && self.failures == 0 {
+        if self.waiting.len() >= BATCH_EVENTS_MAX && self.failures == 0 && self.leads {
             self.flush(ctx);
         } else {
             self.flush_after(self.linger, ctx);
@@ -215,9 +230,9 @@ struct LogThread {
     store: Store,
 }
 
-/// What is to be written; the answer is the last sequence that is logged.
+/// What is to be written.
 #[derive(Message)]
-#[rtype(result = "Result<Sequence, StoreError>")]
+#[rtype(result = "Result<Written, StoreError>")]
 enum Write {
     /// These, which follow what is logged.
     Entries(Vec<LogEntry>),
@@ -225,17 +240,31 @@ enum Write {
     FromOutbox,
 }
 
+/// What has been written.
+struct Written {
+    /// The last sequence that is logged.
+    logged: Sequence,
+    /// Whether it was this node that did it.
+    leads: bool,
+}
+
 impl Actor for LogThread {
     type Context = SyncContext<Self>;
 }
 
 impl Handler<Write> for LogThread {
-    type Result = Result<Sequence, StoreError>;
+    type Result = Result<Written, StoreError>;
 
     fn handle(&mut self, write: Write, _: &mut Self::Context) -> Self::Result {
-        let write = || match write {
-            Write::Entries(entries) => self.append(&entries),
-            Write::FromOutbox => self.append_from_outbox(),
+        let write = || {
+            if !self.store.jobs.leads_logging()? {
+                return Ok(Written { logged: self.logged()?, leads: false });
+            }
+            let logged = match write {
+                Write::Entries(entries) => self.append(&entries)?,
+                Write::FromOutbox => self.append_from_outbox()?,
+            };
+            Ok(Written { logged, leads: true })
         };
         // A panic would end this thread for good.
         catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(|_| {
@@ -257,11 +286,16 @@ impl LogThread {
         Ok(last)
     }
 
+    /// All before the outbox's first event is logged.
+    fn logged(&self) -> Result<Sequence, StoreError> {
+        let (first, last) = self.store.jobs.outbox_start()?;
+        Ok(first.map_or(last, |first| first - 1))
+    }
+
     fn append_from_outbox(&self) -> Result<Sequence, StoreError> {
         let events = self.store.jobs.outbox_after(0, BATCH_EVENTS_MAX)?;
         if events.is_empty() {
-            let (first, last) = self.store.jobs.outbox_start()?;
-            return Ok(first.map_or(last, |first| first - 1));
+            return self.logged();
         }
         let entries: Vec<LogEntry> = events
             .into_iter()

@@ -5,17 +5,20 @@
 //!             shared with those who resume, the events that were relayed last.
 //!             Who is in which group is known by the worker threads' shards, so it
 //!             outlives this actor.
-//! Listens to: `Committed` (from the job actor, and from the relay).
-//! Speaks to:  the hub's shards and the event log writer; waits for neither. What it
-//!             misses, the relay notices at its next look.
+//! Listens to: `Committed` (from the job actor, the backplane and the relay).
+//! Speaks to:  the hub's shards and the event log writer; waits for neither. The relay,
+//!             when an event is missing for longer than a moment; what else it misses
+//!             the relay notices at its next look.
 //! Stops here: whatever happens to connections or the log. When this actor itself
 //!             panics, the next one starts from the last sequence relayed; shards
 //!             drop what they have had.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::sync::Notify;
 
 use super::event_log_writer::{EventLogWriter, Published};
 use super::keeper::{Kept, Lifeline, Panic};
@@ -37,6 +40,9 @@ const BATCHES_MAX: usize = 1_024;
 /// Events that may wait for missing ones; what is more, the relay brings.
 const HELD_EVENTS_MAX: usize = 10_000;
 
+/// How long an event waits for those before it until they are read from the database.
+const MISSING_PATIENCE: Duration = Duration::from_millis(20);
+
 /// See the module.
 pub struct GroupRegistry {
     hub: HubHandle,
@@ -44,6 +50,8 @@ pub struct GroupRegistry {
     progress: Arc<Progress>,
     recent: Arc<RecentEvents>,
     held: BTreeMap<Sequence, Arc<CommittedEvent>>,
+    /// Wakes the relay.
+    missing: Arc<Notify>,
     _lifeline: Lifeline,
 }
 
@@ -53,13 +61,19 @@ impl GroupRegistry {
         log_writer: Kept<EventLogWriter>,
         progress: Arc<Progress>,
         recent: Arc<RecentEvents>,
+        missing: Arc<Notify>,
         lifeline: Lifeline,
     ) -> Self {
-        Self { hub, log_writer, progress, recent, held: BTreeMap::new(), _lifeline: lifeline }
+        let held = BTreeMap::new();
+        Self { hub, log_writer, progress, recent, held, missing, _lifeline: lifeline }
     }
 
     /// Takes events in, and relays those whose turn it is.
     fn relay(&mut self, events: Vec<Arc<CommittedEvent>>) {
+        if !self.progress.has_begun() {
+            // Whatever it is, it is in the database when it is known where to begin.
+            return;
+        }
         let relayed = self.progress.relayed();
         self.held
             .extend(events.into_iter().filter(|e| e.sequence > relayed).map(|e| (e.sequence, e)));
@@ -77,6 +91,17 @@ impl GroupRegistry {
         if !entries.is_empty() && self.log_writer.try_send(Published(entries)).is_err() {
             log::warn!("the event log writer takes no events; it will find them in the outbox");
         }
+    }
+
+    /// Gives those that are missing a moment to come by themselves, from another node,
+    /// and then has them read from the database.
+    fn await_missing(&self, ctx: &mut Context<Self>) {
+        ctx.run_later(MISSING_PATIENCE, |actor, ctx| {
+            if !actor.held.is_empty() {
+                actor.missing.notify_one();
+                actor.await_missing(ctx);
+            }
+        });
     }
 
     /// It is among the recent events before anybody has it, so whoever subscribes
@@ -101,8 +126,12 @@ impl Actor for GroupRegistry {
 impl Handler<Committed> for GroupRegistry {
     type Result = ();
 
-    fn handle(&mut self, committed: Committed, _: &mut Self::Context) {
+    fn handle(&mut self, committed: Committed, ctx: &mut Self::Context) {
+        let had_all = self.held.is_empty();
         self.relay(committed.0);
+        if had_all && !self.held.is_empty() {
+            self.await_missing(ctx);
+        }
     }
 }
 

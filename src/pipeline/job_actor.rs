@@ -3,7 +3,7 @@
 //! State:      the commands that wait, in the order of their arrival.
 //! Listens to: `Submit` (from HTTP and the hub, through the command queue).
 //! Speaks to:  a committer on a thread of its own, one batch in flight; then the
-//!             group registry, without waiting.
+//!             group registry and the backplane, without waiting.
 //! Stops here: a refused command harms no other of its batch. A database that fails
 //!             fails the batch, with nothing changed; so does one that is slow, since
 //!             nobody is made to wait for longer than `command_time_max`. What happens
@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::backplane::Backplane;
 use super::command_error::CommandError;
 use super::group_registry::{Committed, GroupRegistry};
 use super::keeper::{Kept, Lifeline, Panic};
@@ -60,6 +61,7 @@ pub struct JobActor {
     committing: Option<(Arc<Waiters>, Instant)>,
     committer: Addr<Committer>,
     registry: Kept<GroupRegistry>,
+    backplane: Option<Kept<Backplane>>,
     commands_max: usize,
     batch_commands_max: usize,
     command_time_max: Duration,
@@ -70,6 +72,7 @@ impl JobActor {
     pub(super) fn new(
         store: Arc<dyn JobStore>,
         registry: Kept<GroupRegistry>,
+        backplane: Option<Kept<Backplane>>,
         progress: Arc<Progress>,
         config: &PipelineConfig,
         lifeline: Lifeline,
@@ -82,6 +85,7 @@ impl JobActor {
                 progress: Arc::clone(&progress),
             }),
             registry,
+            backplane,
             commands_max: config.commands_max,
             batch_commands_max: config.batch_commands_max,
             command_time_max: config.command_time_max,
@@ -134,7 +138,14 @@ impl JobActor {
     }
 
     fn announce(&self, events: Vec<Arc<CommittedEvent>>) {
-        if !events.is_empty() && self.registry.try_send(Committed(events)).is_err() {
+        if events.is_empty() {
+            return;
+        }
+        if let Some(backplane) = &self.backplane {
+            // Other nodes miss what it does not take, and read it from the database.
+            let _ = backplane.try_send(Committed(events.clone()));
+        }
+        if self.registry.try_send(Committed(events)).is_err() {
             log::warn!("the group registry takes no events; the relay will bring them");
         }
     }

@@ -6,12 +6,15 @@
 //!                                                  |
 //!                                                  +-> EventLogWriter -> event_log
 //!                    Relay: what the outbox and the log hold and the registry missed
+//!                    Backplane: to other nodes' registries, and from their job actors
 //! ```
 //!
 //! Nothing before the commit waits for anything behind it. Every queue is bounded;
 //! what does not fit into one behind the commit is dropped there and read again from
 //! the outbox. A [`Kept`] actor comes back after a panic.
 
+mod backplane;
+mod beginning;
 mod command_error;
 mod command_queue;
 mod event_feed;
@@ -27,7 +30,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Arbiter};
+use tokio::sync::Notify;
 
+pub use backplane::Backplane;
 pub use command_error::CommandError;
 pub use command_queue::CommandQueue;
 pub use event_feed::{EventFeed, FeedPart};
@@ -39,6 +44,8 @@ pub use progress::{PartState, Progress};
 pub use recent_events::RelayedEvent;
 pub use relay::{CatchUp, Relay};
 
+use backplane::BackplaneParts;
+use beginning::Beginning;
 use recent_events::RecentEvents;
 
 use crate::jobs::Timestamp;
@@ -65,8 +72,13 @@ pub struct PipelineConfig {
     pub log_linger: Duration,
     /// The longest pause between two tries of a log that is down. Default 5 s.
     pub log_retry_max: Duration,
-    /// How often the database is asked for events that the registry missed. Default 500 ms.
+    /// How often the database is asked for events that the registry missed. Default
+    /// 200 ms: what another node committed arrives after two of them at the latest, also
+    /// where nodes have no other way to each other.
     pub relay_interval: Duration,
+    /// `redis://…`, by which nodes tell each other of events. None is by the database
+    /// alone.
+    pub redis_url: Option<String>,
 }
 
 impl Default for PipelineConfig {
@@ -78,7 +90,8 @@ impl Default for PipelineConfig {
             log_queue_events_max: 10_000,
             log_linger: Duration::from_millis(50),
             log_retry_max: Duration::from_secs(5),
-            relay_interval: Duration::from_millis(500),
+            relay_interval: Duration::from_millis(200),
+            redis_url: None,
         }
     }
 }
@@ -104,20 +117,28 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Starts the actors, each on a thread of its own, and has what a former process
-    /// left in the outbox relayed and logged. Must run within an actix system.
-    pub fn start(
-        store: Store,
-        hub: HubHandle,
-        config: &PipelineConfig,
-    ) -> Result<Self, StoreError> {
-        let (unlogged_from, last) = store.jobs.outbox_start()?;
-        // All before the outbox's first event stands in the log, so a former process
-        // has relayed it.
-        let relayed = unlogged_from.map_or(last, |first| first - 1);
-        let progress = Arc::new(Progress::new(relayed));
-        hub.start_at(relayed);
+    /// left in the outbox relayed and logged. A database that does not answer now does so
+    /// later; until then commands are refused. Must run within an actix system.
+    #[must_use]
+    pub fn start(store: Store, hub: HubHandle, config: &PipelineConfig) -> Self {
+        let progress = Arc::new(Progress::default());
         let recent = Arc::new(RecentEvents::default());
-        let feed = EventFeed::new(store.clone(), Arc::clone(&progress), Arc::clone(&recent));
+        let missing = Arc::new(Notify::new());
+        let beginning = Beginning {
+            store: store.clone(),
+            progress: Arc::clone(&progress),
+            recent: Arc::clone(&recent),
+            hub: hub.clone(),
+        };
+        if let Err(error) = beginning.begin() {
+            log::error!("the jobs' database does not answer yet: {error}");
+        }
+        let feed = EventFeed::new(
+            store.clone(),
+            Arc::clone(&progress),
+            Arc::clone(&recent),
+            Arc::clone(&missing),
+        );
 
         let log_arbiter = Arbiter::new();
         let log_writer = {
@@ -129,32 +150,48 @@ impl Pipeline {
         let registry_arbiter = Arbiter::new();
         let registry = {
             let (progress, log_writer) = (Arc::clone(&progress), log_writer.clone());
+            let missing = Arc::clone(&missing);
             Kept::start("group registry", &registry_arbiter.handle(), move |lifeline| {
                 let (progress, recent) = (Arc::clone(&progress), Arc::clone(&recent));
-                GroupRegistry::new(hub.clone(), log_writer.clone(), progress, recent, lifeline)
+                let (hub, missing) = (hub.clone(), Arc::clone(&missing));
+                GroupRegistry::new(hub, log_writer.clone(), progress, recent, missing, lifeline)
             })
         };
         let relay = {
-            let (store, progress) = (store.clone(), Arc::clone(&progress));
             let (registry, interval) = (registry.clone(), config.relay_interval);
+            let missing = Arc::clone(&missing);
             Kept::start("relay", &registry_arbiter.handle(), move |lifeline| {
-                let (store, progress) = (store.clone(), Arc::clone(&progress));
-                Relay::new(store, registry.clone(), progress, interval, lifeline)
+                let (registry, missing) = (registry.clone(), Arc::clone(&missing));
+                Relay::new(beginning.clone(), registry, interval, missing, lifeline)
             })
         };
+        let backplane = config.redis_url.clone().map(|redis_url| {
+            let parts = BackplaneParts {
+                redis_url,
+                jobs: Arc::clone(&store.jobs),
+                registry: registry.clone(),
+                progress: Arc::clone(&progress),
+                missing,
+            };
+            progress.set_backplane_state(PartState::Down);
+            Kept::start("backplane", &registry_arbiter.handle(), move |lifeline| {
+                Backplane::new(parts.clone(), lifeline)
+            })
+        });
         let job_arbiter = Arbiter::new();
         let job_actor = {
             let (store, config) = (Arc::clone(&store.jobs), config.clone());
             let (registry, progress) = (registry.clone(), Arc::clone(&progress));
             Kept::start("job actor", &job_arbiter.handle(), move |lifeline| {
                 let (store, progress) = (Arc::clone(&store), Arc::clone(&progress));
-                JobActor::new(store, registry.clone(), progress, &config, lifeline)
+                let (registry, backplane) = (registry.clone(), backplane.clone());
+                JobActor::new(store, registry, backplane, progress, &config, lifeline)
             })
         };
         forget_old_keys(&store, &job_arbiter);
         let commands = CommandQueue::new(job_actor.clone(), config.commands_max);
         let arbiters = vec![job_arbiter, registry_arbiter, log_arbiter];
-        Ok(Self { commands, feed, progress, job_actor, registry, log_writer, relay, arbiters })
+        Self { commands, feed, progress, job_actor, registry, log_writer, relay, arbiters }
     }
 
     /// Waits until every event that was committed is in the log, or the time is up;

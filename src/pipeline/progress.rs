@@ -1,6 +1,6 @@
 //! How far events have come, for whoever wants to know.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -20,24 +20,28 @@ pub enum PartState {
 }
 
 /// The last sequence that was committed here, relayed to connections, and logged.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Progress {
     committed: AtomicU64,
     relayed: watch::Sender<Sequence>,
     logged: watch::Sender<Sequence>,
     log_state: AtomicU8,
+    backplane_state: AtomicU8,
+    has_begun: AtomicBool,
 }
 
 impl Progress {
-    /// All up to `relayed` was relayed and logged by a former process.
+    /// Whether it is known what happened before this process. Until then nothing is
+    /// relayed, and nobody can follow anything.
     #[must_use]
-    pub fn new(relayed: Sequence) -> Self {
-        Self {
-            committed: AtomicU64::new(relayed),
-            relayed: watch::Sender::new(relayed),
-            logged: watch::Sender::new(relayed),
-            log_state: AtomicU8::new(PartState::Up as u8),
-        }
+    pub fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Acquire)
+    }
+
+    /// All up to `relayed` was relayed by a former process.
+    pub(super) fn begin(&self, relayed: Sequence) {
+        self.set_relayed(relayed);
+        self.has_begun.store(true, Ordering::Release);
     }
 
     /// The last sequence known to be committed.
@@ -61,11 +65,13 @@ impl Progress {
     /// How the log does, as its writer last saw it.
     #[must_use]
     pub fn log_state(&self) -> PartState {
-        match self.log_state.load(Ordering::Acquire) {
-            0 => PartState::Up,
-            1 => PartState::Degraded,
-            _ => PartState::Down,
-        }
+        state_of(&self.log_state)
+    }
+
+    /// How the way to other nodes does; up where none is configured.
+    #[must_use]
+    pub fn backplane_state(&self) -> PartState {
+        state_of(&self.backplane_state)
     }
 
     /// Waits until all up to `sequence` is logged, or the time is up; answers whether it is.
@@ -100,6 +106,18 @@ impl Progress {
 
     pub(super) fn set_log_state(&self, state: PartState) {
         self.log_state.store(state as u8, Ordering::Release);
+    }
+
+    pub(super) fn set_backplane_state(&self, state: PartState) {
+        self.backplane_state.store(state as u8, Ordering::Release);
+    }
+}
+
+fn state_of(stored: &AtomicU8) -> PartState {
+    match stored.load(Ordering::Acquire) {
+        0 => PartState::Up,
+        1 => PartState::Degraded,
+        _ => PartState::Down,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::signalr::{Audience, Payload, Publication, SerializedMessage};
 /// Events that are kept: an hour of more than one event a second. An event has at most
 /// 2 KiB of JSON, which is there three times while all clients are alike: 10 MiB at the
 /// usual 750 bytes.
-const EVENTS_MAX: usize = 4_096;
+pub(super) const EVENTS_MAX: usize = 4_096;
 
 /// An event with the message that it becomes, whose frames are encoded once for
 /// everybody who gets it, now or later.

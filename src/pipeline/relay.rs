@@ -1,9 +1,10 @@
-//! Brings the registry what it missed: events of a former process, of a registry
-//! that panicked, and such as did not fit into a queue.
+//! Brings the registry what it missed: events of a former process, of other nodes, of a
+//! registry that panicked, and such as did not fit into a queue. A server that could not
+//! be told at its start where to begin finds out here.
 //!
 //! State:      whether the database is being read, and its last sequence at the last look.
-//! Listens to: a timer, and `CatchUp` (from itself, while there is more to read, and
-//!             from whoever else knows that something is missing).
+//! Listens to: a timer; a notice of whoever knows that something is missing; `CatchUp`
+//!             (from itself, while there is more to read).
 //! Speaks to:  the store, on threads for blocking; then the group registry.
 //! Stops here: a database that does not answer. It is asked again at the next tick.
 
@@ -11,11 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::sync::Notify;
 
+use super::beginning::Beginning;
 use super::blocking;
 use super::group_registry::{Committed, GroupRegistry};
 use super::keeper::{Kept, Lifeline};
-use super::progress::Progress;
 use crate::jobs::{CommittedEvent, Scope, Sequence};
 use crate::store::{EventFilter, PAGE_ROWS_MAX, Store, StoreError};
 
@@ -26,46 +28,61 @@ pub struct CatchUp;
 
 /// See the module.
 pub struct Relay {
-    store: Store,
+    beginning: Beginning,
     registry: Kept<GroupRegistry>,
-    progress: Arc<Progress>,
     interval: Duration,
     is_reading: bool,
+    /// Somebody asked while it was being read.
+    is_asked: bool,
     last_seen: Sequence,
+    missing: Arc<Notify>,
     _lifeline: Lifeline,
 }
 
 impl Relay {
     pub(super) fn new(
-        store: Store,
+        beginning: Beginning,
         registry: Kept<GroupRegistry>,
-        progress: Arc<Progress>,
         interval: Duration,
+        missing: Arc<Notify>,
         lifeline: Lifeline,
     ) -> Self {
-        let (is_reading, last_seen) = (false, 0);
-        Self { store, registry, progress, interval, is_reading, last_seen, _lifeline: lifeline }
+        Self {
+            beginning,
+            registry,
+            interval,
+            is_reading: false,
+            is_asked: false,
+            last_seen: 0,
+            missing,
+            _lifeline: lifeline,
+        }
     }
 
     /// Reads what is past the last relayed event, if the registry should have had it
     /// by now: what was committed before the last look, or anything when `now`.
     fn look(&mut self, now: bool, ctx: &mut Context<Self>) {
         if self.is_reading {
+            self.is_asked = self.is_asked || now;
             return;
         }
         self.is_reading = true;
-        let (store, relayed) = (self.store.clone(), self.progress.relayed());
-        let is_behind = now || relayed < self.last_seen;
-        let reading = blocking(move || read_missed(&store, relayed, is_behind)).into_actor(self);
+        let (beginning, last_seen) = (self.beginning.clone(), self.last_seen);
+        let read = move || {
+            beginning.begin()?;
+            let relayed = beginning.progress.relayed();
+            read_missed(&beginning.store, relayed, now || relayed < last_seen)
+        };
+        let reading = blocking(read).into_actor(self);
         ctx.spawn(reading.map(move |outcome, actor, ctx| {
             actor.is_reading = false;
             match outcome {
                 Ok((last, events)) => {
                     actor.last_seen = last;
-                    actor.progress.set_committed(last);
+                    actor.beginning.progress.set_committed(last);
                     let is_more = events.len() >= PAGE_ROWS_MAX;
                     let is_sent = actor.hand_over(events);
-                    if is_sent && is_more {
+                    if is_sent && is_more || std::mem::take(&mut actor.is_asked) {
                         ctx.notify(CatchUp);
                     }
                 }
@@ -74,11 +91,21 @@ impl Relay {
         }));
     }
 
+    /// Looks whenever somebody says that something is missing.
+    fn await_notice(&mut self, ctx: &mut Context<Self>) {
+        let missing = Arc::clone(&self.missing);
+        let notice = async move { missing.notified().await }.into_actor(self);
+        ctx.spawn(notice.map(|(), actor, ctx| {
+            actor.look(true, ctx);
+            actor.await_notice(ctx);
+        }));
+    }
+
     fn hand_over(&self, events: Vec<CommittedEvent>) -> bool {
         let (Some(first), Some(last)) = (events.first(), events.last()) else {
             return false;
         };
-        log::info!("relaying events {} to {} from the database", first.sequence, last.sequence);
+        log::debug!("relaying events {} to {} from the database", first.sequence, last.sequence);
         let events = events.into_iter().map(Arc::new).collect();
         self.registry.try_send(Committed(events)).is_ok()
     }
@@ -110,6 +137,7 @@ impl Actor for Relay {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.look(true, ctx);
         ctx.run_interval(self.interval, |actor, ctx| actor.look(false, ctx));
+        self.await_notice(ctx);
     }
 }
 

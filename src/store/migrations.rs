@@ -42,10 +42,11 @@ impl Contents {
         let mut all = MigrationSource::<DB>::migrations(&self)
             .map_err(|error| StoreError::Corrupt(format!("the migrations are garbled: {error}")))?;
         all.sort_by_key(|migration| migration.name().version().as_owned());
-        let is_lacking = |migration: &&Box<dyn Migration<DB>>| {
-            !applied.contains(&migration.name().version().to_string())
-        };
-        Ok(all.iter().filter(is_lacking).map(|migration| migration.name().to_string()).collect())
+        let names = all.iter().map(|migration| {
+            let name = migration.name();
+            (applied.contains(&name.version().to_string()), name.to_string())
+        });
+        Ok(names.filter(|(is_applied, _)| !is_applied).map(|(_, name)| name).collect())
     }
 }
 

@@ -21,6 +21,8 @@ mod values;
 
 use std::sync::Arc;
 
+use ::uuid::Uuid;
+
 pub use commit::{CommitTransaction, Committed, StoredAnswer, commit_batch};
 
 use self::migrations::Contents;
@@ -188,6 +190,9 @@ pub trait JobStore: Send + Sync + 'static {
     /// Forgets idempotency keys of before this time; answers how many.
     fn purge_idempotency_keys(&self, before: Timestamp) -> Result<usize, StoreError>;
 
+    /// The database's own name, which nobody else's has. None when it is this server's alone.
+    fn database_id(&self) -> Result<Option<Uuid>, StoreError>;
+
     /// Whether this node is the one that writes the log: takes the role if nobody has it.
     /// Of several nodes on one database one has it, until it ends or loses the database.
     fn leads_logging(&self) -> Result<bool, StoreError>;
@@ -209,6 +214,9 @@ pub trait EventLog: Send + Sync + 'static {
     /// Whether the database answers and can be written.
     fn ping(&self) -> Result<(), StoreError>;
 }
+
+/// Both, in one database.
+type JobsAndLog = (Arc<dyn JobStore>, Arc<dyn EventLog>);
 
 /// The databases of one server.
 #[derive(Clone)]
@@ -240,7 +248,7 @@ pub fn open(config: &StoreConfig) -> Result<Store, StoreError> {
     let StoreConfig { node_id, migrate, .. } = config;
     let Places { jobs, log } = Places::of(config)?;
     let Some(log) = log else {
-        let (jobs, log): (Arc<dyn JobStore>, Arc<dyn EventLog>) = match jobs {
+        let (jobs, log) = match jobs {
             DatabaseUrl::Sqlite(path) => sqlite::open_both(&path, node_id, *migrate)?,
             DatabaseUrl::Postgres(url) => postgres::open_both(&url, node_id, *migrate)?,
         };

@@ -3,15 +3,11 @@
 use std::sync::Arc;
 
 use super::migrations::Contents;
-use super::{EventLog, JobStore, StoreError};
+use super::{EventLog, JobStore, JobsAndLog, StoreError};
 
 type Refused<T> = Result<T, StoreError>;
 
-pub(super) fn open_both(
-    _: &str,
-    _: &str,
-    _: bool,
-) -> Refused<(Arc<dyn JobStore>, Arc<dyn EventLog>)> {
+pub(super) fn open_both(_: &str, _: &str, _: bool) -> Refused<JobsAndLog> {
     Err(refused())
 }
 

@@ -80,6 +80,7 @@ pub(super) struct ShardCounts {
 #[derive(Debug, Clone)]
 pub(super) enum ShardMessage {
     Publish(Arc<Publication>),
+    StartAt(u64),
     CloseAll(CloseReason),
     /// Does something to one connection, on the shard that has it.
     One(Arc<OneConnection>),
@@ -131,7 +132,7 @@ impl HubHandle {
 
     /// Says that all publications up to this place were delivered by a former process.
     pub fn start_at(&self, position: u64) {
-        self.position.fetch_max(position, Ordering::AcqRel);
+        self.to_shards(&ShardMessage::StartAt(position), None);
     }
 
     /// Puts the publication on its way to every member of its audience.
@@ -265,9 +266,12 @@ impl HubHandle {
         let mut is_any_gone = false;
         {
             let shards = self.shards.read().unwrap_or_else(PoisonError::into_inner);
-            if let ShardMessage::Publish(publication) = message
-                && let Some(position) = publication.position
-            {
+            let position = match message {
+                ShardMessage::Publish(publication) => publication.position,
+                ShardMessage::StartAt(position) => Some(*position),
+                ShardMessage::CloseAll(_) | ShardMessage::One(_) => None,
+            };
+            if let Some(position) = position {
                 // With the lock: a shard that is added now has it behind or before it.
                 self.position.fetch_max(position, Ordering::AcqRel);
             }

@@ -245,6 +245,9 @@ impl Shard {
     fn handle_message(&self, message: &ShardMessage) {
         match message {
             ShardMessage::Publish(publication) => self.deliver(publication),
+            ShardMessage::StartAt(position) => {
+                self.position.send_replace(self.position().max(*position));
+            }
             ShardMessage::CloseAll(reason) => self.close_all(reason),
             ShardMessage::One(one) => {
                 let connection = self.by_id.borrow().get(one.id.as_str()).map(Rc::clone);

@@ -2,6 +2,7 @@
 
 use diesel::dsl::min;
 use diesel::prelude::*;
+use uuid::Uuid;
 
 use super::commit::Transaction;
 use super::connection::Database;
@@ -121,6 +122,13 @@ impl JobStore for PostgresJobStore {
             let outlived =
                 idempotency_keys::table.filter(idempotency_keys::created_at.lt(before.to_utc()));
             Ok(diesel::delete(outlived).execute(connection)?)
+        })
+    }
+
+    fn database_id(&self) -> Result<Option<Uuid>, StoreError> {
+        self.database.read(|connection| {
+            let id = event_sequence::table.select(event_sequence::database_id);
+            Ok(Some(id.get_result(connection)?))
         })
     }
 

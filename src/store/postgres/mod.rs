@@ -26,14 +26,10 @@ use self::event_log::PostgresEventLog;
 use self::job_store::PostgresJobStore;
 use self::leader::Leader;
 use super::migrations::Contents;
-use super::{EventLog, JobStore, StoreError};
+use super::{EventLog, JobStore, JobsAndLog, StoreError};
 
 /// Jobs and log in one database.
-pub(super) fn open_both(
-    url: &str,
-    node_id: &str,
-    migrate: bool,
-) -> Result<(Arc<dyn JobStore>, Arc<dyn EventLog>), StoreError> {
+pub(super) fn open_both(url: &str, node_id: &str, migrate: bool) -> Result<JobsAndLog, StoreError> {
     let connector = Connector::new(url, Contents::JobsAndEventLog, migrate);
     let jobs = job_store(&connector)?;
     // An event leaves the outbox in the transaction that logs it, so a loss of power that

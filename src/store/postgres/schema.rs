@@ -77,6 +77,7 @@ diesel::table! {
     event_sequence (id) {
         id -> BigInt,
         last -> BigInt,
+        database_id -> Uuid,
     }
 }
 

@@ -3,6 +3,7 @@
 use diesel::SqliteConnection;
 use diesel::dsl::min;
 use diesel::prelude::*;
+use uuid::Uuid;
 
 use super::commit::Transaction;
 use super::connection::Database;
@@ -98,6 +99,10 @@ impl JobStore for SqliteJobStore {
                 idempotency_keys::table.filter(idempotency_keys::created_at.lt(before.to_string()));
             Ok(diesel::delete(outlived).execute(connection)?)
         })
+    }
+
+    fn database_id(&self) -> Result<Option<Uuid>, StoreError> {
+        Ok(None)
     }
 
     fn leads_logging(&self) -> Result<bool, StoreError> {

@@ -27,14 +27,14 @@ use self::event_log::SqliteEventLog;
 use self::gate::Gate;
 use self::job_store::SqliteJobStore;
 use super::migrations::Contents;
-use super::{EventLog, JobStore, StoreError};
+use super::{EventLog, JobStore, JobsAndLog, StoreError};
 
 /// Jobs and log in one file.
 pub(super) fn open_both(
     path: &Path,
     node_id: &str,
     migrate: bool,
-) -> Result<(Arc<dyn JobStore>, Arc<dyn EventLog>), StoreError> {
+) -> Result<JobsAndLog, StoreError> {
     let (jobs, gate) =
         open_file(path, Preparation { contents: Contents::JobsAndEventLog, migrate })?;
     // Pools of its own: whatever keeps the log's connections busy takes none from the

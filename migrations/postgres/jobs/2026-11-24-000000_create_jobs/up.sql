@@ -111,10 +111,12 @@ CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 -- One row: the last sequence that was taken. It is taken inside the transaction that
 -- writes the event, and its lock is held to the commit: so sequences have no gap and
 -- follow the order of commits, whichever node they come from. The room on its page lets
--- the row's versions stay there.
+-- the row's versions stay there. The id tells this order of events from that of another
+-- database, where nodes of both meet.
 CREATE TABLE event_sequence (
     id BIGINT NOT NULL,
     last BIGINT NOT NULL,
+    database_id UUID NOT NULL DEFAULT gen_random_uuid(),
     CONSTRAINT event_sequence_pkey PRIMARY KEY (id),
     CONSTRAINT event_sequence_is_one_row CHECK (id = 1),
     CONSTRAINT event_sequence_is_not_negative CHECK (last >= 0)

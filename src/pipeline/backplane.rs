@@ -1,0 +1,271 @@
+//! Tells the other nodes of events as soon as they are committed, and hears of theirs.
+//!
+//! State:      events to be told, a bounded number of batches.
+//! Listens to: `Committed` (from the job actor), and a channel of Redis.
+//! Speaks to:  that channel; the group registry, with what other nodes committed.
+//! Stops here: whatever happens to Redis. What is not told, or not heard, the relay reads
+//!             from the database: this is only the fast way. A Redis that says nothing
+//!             any more is told from a quiet one by the heartbeats that come back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use futures_util::StreamExt;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncCommands, AsyncConnectionConfig, Client, RedisError};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
+
+use super::blocking;
+use super::group_registry::{Committed, GroupRegistry};
+use super::keeper::{Kept, Lifeline};
+use super::progress::{PartState, Progress};
+use crate::jobs::CommittedEvent;
+use crate::store::{JobStore, StoreError};
+
+/// Batches that may wait to be told. What is more the other nodes find in the database.
+const BATCHES_MAX: usize = 1_024;
+
+/// Batches that share a message while Redis is slower than the commits.
+const BATCHES_PER_MESSAGE_MAX: usize = 16;
+
+/// Bytes of a message; a longer one comes from nobody who speaks this protocol.
+const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How long Redis may take to connect, or to answer.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// How often a heartbeat is sent over the channel, to ourselves.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long nothing may be heard, not even ourselves.
+const SILENCE_MAX: Duration = Duration::from_secs(2);
+
+/// The first pause before Redis is tried again.
+const RETRY_MIN: Duration = Duration::from_millis(100);
+/// The longest.
+const RETRY_MAX: Duration = Duration::from_secs(2);
+
+/// The shape of messages. Nodes of another one do not understand each other, and hear of
+/// events from the database.
+const FORMAT: u8 = 1;
+
+/// What a backplane works with.
+#[derive(Clone)]
+pub(super) struct BackplaneParts {
+    pub(super) redis_url: String,
+    pub(super) jobs: Arc<dyn JobStore>,
+    pub(super) registry: Kept<GroupRegistry>,
+    pub(super) progress: Arc<Progress>,
+    /// Wakes the relay.
+    pub(super) missing: Arc<Notify>,
+}
+
+/// See the module.
+pub struct Backplane {
+    parts: BackplaneParts,
+    outgoing: mpsc::Sender<Committed>,
+    /// Until the link runs.
+    incoming: Option<mpsc::Receiver<Committed>>,
+    _lifeline: Lifeline,
+}
+
+impl Backplane {
+    pub(super) fn new(parts: BackplaneParts, lifeline: Lifeline) -> Self {
+        let (outgoing, incoming) = mpsc::channel(BATCHES_MAX);
+        Self { parts, outgoing, incoming: Some(incoming), _lifeline: lifeline }
+    }
+}
+
+impl Actor for Backplane {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(BATCHES_MAX);
+        if let Some(outgoing) = self.incoming.take() {
+            let name = uuid::Uuid::new_v4().simple().to_string();
+            let link = Link { parts: self.parts.clone(), name, outgoing };
+            ctx.spawn(link.run().into_actor(self));
+        }
+    }
+}
+
+impl Handler<Committed> for Backplane {
+    type Result = ();
+
+    fn handle(&mut self, committed: Committed, _: &mut Self::Context) {
+        // Full: Redis is slow or away, and the other nodes read the database.
+        let _ = self.outgoing.try_send(committed);
+    }
+}
+
+/// Why a link to Redis ended.
+#[derive(Debug, thiserror::Error)]
+enum LinkError {
+    #[error(transparent)]
+    Redis(#[from] RedisError),
+    #[error("no answer within {} s", ANSWER_TIME_MAX.as_secs())]
+    NoAnswer(#[from] tokio::time::error::Elapsed),
+    #[error("nothing was heard for {} s", SILENCE_MAX.as_secs())]
+    Silence,
+    #[error("the subscription ended")]
+    Ended,
+    #[error("the database is this server's alone")]
+    Alone,
+    #[error("the database's name is not known yet: {0}")]
+    Nameless(#[from] StoreError),
+}
+
+/// What nodes say to each other; without events it is a heartbeat.
+#[derive(Serialize, Deserialize)]
+struct Telling {
+    /// Who says it: a fresh name per start.
+    from: String,
+    events: Vec<Arc<CommittedEvent>>,
+}
+
+/// The way to Redis and back.
+struct Link {
+    parts: BackplaneParts,
+    name: String,
+    outgoing: mpsc::Receiver<Committed>,
+}
+
+impl Link {
+    async fn run(mut self) {
+        let (mut pause, mut was_up) = (RETRY_MIN, true);
+        loop {
+            let since = Instant::now();
+            let error = match self.serve().await {
+                Ok(never) => match never {},
+                Err(error) => error,
+            };
+            if since.elapsed() > SILENCE_MAX {
+                (pause, was_up) = (RETRY_MIN, true);
+            }
+            if was_up {
+                log::warn!("the backplane is down; other nodes hear from the database: {error}");
+            } else {
+                log::debug!("the backplane is still down: {error}");
+            }
+            was_up = false;
+            self.parts.progress.set_backplane_state(PartState::Down);
+            let retry = tokio::time::sleep(pause);
+            tokio::pin!(retry);
+            loop {
+                // What would be told now is old news when Redis is back.
+                tokio::select! {
+                    () = &mut retry => break,
+                    _ = self.outgoing.recv() => {}
+                }
+            }
+            pause = (pause * 2).min(RETRY_MAX);
+        }
+    }
+
+    /// Tells and hears, until it cannot.
+    async fn serve(&mut self) -> Result<std::convert::Infallible, LinkError> {
+        let jobs = Arc::clone(&self.parts.jobs);
+        let database = blocking(move || jobs.database_id()).await?.ok_or(LinkError::Alone)?;
+        let channel = format!("signalbox:events:{database}");
+        let client = Client::open(self.parts.redis_url.as_str())?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(ANSWER_TIME_MAX))
+            .set_response_timeout(Some(ANSWER_TIME_MAX));
+        let mut teller = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut listener = timeout(ANSWER_TIME_MAX, client.get_async_pubsub()).await??;
+        timeout(ANSWER_TIME_MAX, listener.subscribe(&channel)).await??;
+        let mut messages = listener.into_on_message();
+        // From here on nothing is missed; what was before the relay knows how to find.
+        self.parts.missing.notify_one();
+        let mut heartbeat = tokio::time::interval(HEARTBEAT_INTERVAL);
+        let (mut heard_at, mut batches) = (Instant::now(), Vec::new());
+        loop {
+            tokio::select! {
+                count = self.outgoing.recv_many(&mut batches, BATCHES_PER_MESSAGE_MAX) => {
+                    if count == 0 {
+                        return Err(LinkError::Ended);
+                    }
+                    let events = batches.drain(..).flat_map(|Committed(events)| events).collect();
+                    self.tell(&mut teller, &channel, events).await?;
+                }
+                message = messages.next() => {
+                    let message = message.ok_or(LinkError::Ended)?;
+                    heard_at = Instant::now();
+                    self.parts.progress.set_backplane_state(PartState::Up);
+                    self.hear(message.get_payload_bytes());
+                }
+                _ = heartbeat.tick() => {
+                    if heard_at.elapsed() > SILENCE_MAX {
+                        return Err(LinkError::Silence);
+                    }
+                    self.tell(&mut teller, &channel, Vec::new()).await?;
+                }
+            }
+        }
+    }
+
+    async fn tell(
+        &self,
+        teller: &mut MultiplexedConnection,
+        channel: &str,
+        events: Vec<Arc<CommittedEvent>>,
+    ) -> Result<(), LinkError> {
+        let telling = Telling { from: self.name.clone(), events };
+        let mut message = vec![FORMAT];
+        if let Err(error) = rmp_serde::encode::write(&mut message, &telling) {
+            log::error!("events cannot be told to other nodes: {error}");
+            return Ok(());
+        }
+        let () = teller.publish(channel, message).await?;
+        Ok(())
+    }
+
+    fn hear(&self, message: &[u8]) {
+        let telling = match message.split_first() {
+            Some((&FORMAT, rest)) if rest.len() <= MESSAGE_BYTES_MAX => {
+                rmp_serde::from_slice::<Telling>(rest)
+            }
+            // Of a node of another version, perhaps.
+            Some(_) | None => return,
+        };
+        match telling {
+            Ok(Telling { from, .. }) if from == self.name => {}
+            Ok(Telling { events, .. }) if events.is_empty() => {}
+            Ok(Telling { events, .. }) => {
+                // Full: the relay brings them.
+                let _ = self.parts.registry.try_send(Committed(events));
+            }
+            Err(error) => log::warn!("a message of another node is not understood: {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::{EventId, EventType, JobId, Region, Timestamp};
+
+    #[test]
+    fn an_event_arrives_as_it_was_told() {
+        let event = CommittedEvent {
+            sequence: 7,
+            event_id: EventId::fresh(),
+            event_type: EventType::JobCancelled,
+            schema_version: 1,
+            job_id: JobId::fresh(),
+            region: Region::parse("north").expect("a region"),
+            payload: "{\"type\":\"JobCancelled\"}".into(),
+            groups: vec!["dispatch/north".to_owned()],
+            actor_id: "ann".to_owned(),
+            correlation_id: "request-1".to_owned(),
+            occurred_at: Timestamp::now(),
+        };
+        let telling = Telling { from: "a".to_owned(), events: vec![Arc::new(event.clone())] };
+        let told = rmp_serde::to_vec(&telling).expect("it can be written");
+        let heard: Telling = rmp_serde::from_slice(&told).expect("it can be read");
+        assert_eq!(heard.events, [Arc::new(event)]);
+    }
+}
