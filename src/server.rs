@@ -5,7 +5,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_cors::Cors;
 use actix_web::dev::ServerHandle;
@@ -161,7 +161,8 @@ fn listen(
     .h1_allow_half_closed(false)
     .client_request_timeout(REQUEST_HEAD_TIMEOUT)
     .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-    .shutdown_timeout(config.stop_timeout.as_secs().max(1))
+    // The rest is the log's.
+    .shutdown_timeout((config.stop_timeout * 3 / 4).as_secs().max(1))
     .backlog(4096)
     .max_connections(100_000)
     .disable_signals()
@@ -197,20 +198,41 @@ fn cors(origins: &Origins) -> Cors {
         .max_age(600)
 }
 
+/// How far apart connections are told to come back, as long as the stop has the time.
+const DRAIN_TIME_PER_CONNECTION: Duration = Duration::from_millis(2);
+
+/// So few come back at once.
+const DRAINED_AT_ONCE_MAX: usize = 50;
+
 impl RunningServer {
+    /// Over what time connections are told to come back: half of what the stop may take.
+    fn drain_time(&self) -> Duration {
+        match u32::try_from(self.connections()).unwrap_or(u32::MAX) {
+            few if few as usize <= DRAINED_AT_ONCE_MAX => Duration::ZERO,
+            many => DRAIN_TIME_PER_CONNECTION.saturating_mul(many).min(self.stop_timeout / 2),
+        }
+    }
+
     /// How many hub connections there are.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.hub.connections()
     }
 
-    /// Stops in order: no new connections; connections are told to come back; what is
-    /// in flight is finished; the log is written; threads end.
+    /// Stops in order: no new connections; connections are told to come back, spread over
+    /// a time if they are many; what is in flight is finished; the log is written; threads
+    /// end.
     pub async fn stop(self) {
+        let until = Instant::now() + self.stop_timeout;
         let stopping = self.http.stop(true);
+        let spread = self.drain_time();
+        if !spread.is_zero() {
+            self.hub.drain(&CloseReason::ServerShutdown, spread);
+            actix_web::rt::time::sleep(spread).await;
+        }
         self.hub.close_all(&CloseReason::ServerShutdown);
         stopping.await;
-        if !self.pipeline.flush(self.stop_timeout).await {
+        if !self.pipeline.flush(until.saturating_duration_since(Instant::now())).await {
             log::warn!("not every event is in the log; the next start brings the rest");
         }
         self.pipeline.stop();

@@ -34,6 +34,7 @@ impl ListQuery {
         };
         Ok(EventFilter {
             after: self.after.unwrap_or(0),
+            until: None,
             group: self.group,
             event_type,
             job_id,

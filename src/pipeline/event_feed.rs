@@ -1,12 +1,12 @@
 //! Past events for subscribers: from memory where they are recent, else from the
 //! outbox and the log, a bounded part at a time.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
 use super::blocking;
+use super::past_events::PastEvents;
 use super::progress::Progress;
 use super::recent_events::{RecentEvents, RelayedEvent};
 use crate::jobs::{Scope, Sequence};
@@ -18,6 +18,7 @@ pub struct EventFeed {
     store: Store,
     progress: Arc<Progress>,
     recent: Arc<RecentEvents>,
+    past: Arc<PastEvents>,
     /// Wakes the relay.
     missing: Arc<Notify>,
 }
@@ -38,7 +39,8 @@ impl EventFeed {
         recent: Arc<RecentEvents>,
         missing: Arc<Notify>,
     ) -> Self {
-        Self { store, progress, recent, missing }
+        let past = Arc::new(PastEvents::new(store.clone()));
+        Self { store, progress, recent, past, missing }
     }
 
     /// What these groups were told past `after` and up to `until`, which has been
@@ -56,8 +58,7 @@ impl EventFeed {
             let read_to = last.filter(|_| is_much).unwrap_or(until);
             return Ok(FeedPart { events, read_to });
         }
-        let (store, groups) = (self.store.clone(), groups.to_vec());
-        blocking(move || read_stored(&store, groups, after, until)).await
+        self.past.read(groups, after, until).await
     }
 
     /// Whether every event past `after` can still be read. Not when the log was cut,
@@ -104,25 +105,4 @@ impl EventFeed {
     pub fn relayed(&self) -> Sequence {
         self.progress.relayed()
     }
-}
-
-/// Reads each group by its index. A page that is full says nothing about what is
-/// behind its last event, so the part ends where the first of them does.
-fn read_stored(
-    store: &Store,
-    groups: Vec<String>,
-    after: Sequence,
-    until: Sequence,
-) -> Result<FeedPart, StoreError> {
-    let (mut read_to, mut found) = (until, BTreeMap::new());
-    for group in groups {
-        let group = Some(group);
-        let filter = EventFilter { after, group, limit: PAGE_ROWS_MAX, ..EventFilter::default() };
-        let page = store.events(&Scope::All, &filter)?;
-        read_to = read_to.min(page.sequence);
-        found.extend(page.items.into_iter().map(|event| (event.sequence, event)));
-    }
-    let in_range = found.into_values().take_while(|event| event.sequence <= read_to);
-    let events = in_range.filter_map(|event| RelayedEvent::new(Arc::new(event))).map(Arc::new);
-    Ok(FeedPart { events: events.collect(), read_to })
 }

@@ -22,6 +22,7 @@ mod event_log_writer;
 mod group_registry;
 mod job_actor;
 mod keeper;
+mod past_events;
 mod progress;
 mod recent_events;
 mod relay;

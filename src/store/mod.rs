@@ -115,6 +115,8 @@ pub struct ContractorFilter {
 pub struct EventFilter {
     /// Past this sequence.
     pub after: Sequence,
+    /// Up to this sequence.
+    pub until: Option<Sequence>,
     /// Announced to this group.
     pub group: Option<String>,
     /// Of this type.
@@ -340,6 +342,7 @@ impl Store {
         } else {
             unlogged_reach.unwrap_or(last).max(reached)
         };
+        let sequence = filter.until.map_or(sequence, |until| sequence.min(until));
         Ok(Page { items, next: None, sequence })
     }
 }
@@ -358,6 +361,7 @@ fn in_scope(event: &CommittedEvent, scope: &Scope) -> bool {
 
 fn matches(event: &CommittedEvent, filter: &EventFilter) -> bool {
     event.sequence > filter.after
+        && filter.until.is_none_or(|until| event.sequence <= until)
         && filter.group.as_ref().is_none_or(|group| event.groups.contains(group))
         && filter.event_type.is_none_or(|event_type| event.event_type == event_type)
         && filter.job_id.is_none_or(|job_id| event.job_id == job_id)

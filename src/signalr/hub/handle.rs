@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
@@ -82,6 +83,8 @@ pub(super) enum ShardMessage {
     Publish(Arc<Publication>),
     StartAt(u64),
     CloseAll(CloseReason),
+    /// The same, spread over a time.
+    Drain(CloseReason, Duration),
     /// Does something to one connection, on the shard that has it.
     One(Arc<OneConnection>),
 }
@@ -211,6 +214,12 @@ impl HubHandle {
         self.to_shards(&ShardMessage::CloseAll(reason.clone()), None);
     }
 
+    /// Ends every connection, one after the other over a time: so that they do not all
+    /// come back, to this server's successor or to another one, at the same moment.
+    pub fn drain(&self, reason: &CloseReason, over: Duration) {
+        self.to_shards(&ShardMessage::Drain(reason.clone(), over), None);
+    }
+
     /// How many connections there are.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -269,7 +278,7 @@ impl HubHandle {
             let position = match message {
                 ShardMessage::Publish(publication) => publication.position,
                 ShardMessage::StartAt(position) => Some(*position),
-                ShardMessage::CloseAll(_) | ShardMessage::One(_) => None,
+                ShardMessage::CloseAll(_) | ShardMessage::Drain(..) | ShardMessage::One(_) => None,
             };
             if let Some(position) = position {
                 // With the lock: a shard that is added now has it behind or before it.

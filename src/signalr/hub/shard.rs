@@ -51,6 +51,9 @@ type Members = HashMap<Rc<str>, Vec<Rc<Connection>>>;
 /// may share one write, few enough that nothing else on the thread waits long.
 const DELIVERIES_PER_TURN: usize = 64;
 
+/// Between two turns of a drain.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
+
 /// How often timers are looked at; the reference server's granularity.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -242,13 +245,16 @@ impl Shard {
         }
     }
 
-    fn handle_message(&self, message: &ShardMessage) {
+    fn handle_message(self: &Rc<Self>, message: &ShardMessage) {
         match message {
             ShardMessage::Publish(publication) => self.deliver(publication),
             ShardMessage::StartAt(position) => {
                 self.position.send_replace(self.position().max(*position));
             }
             ShardMessage::CloseAll(reason) => self.close_all(reason),
+            ShardMessage::Drain(reason, over) => {
+                rt::spawn(Rc::clone(self).drain(reason.clone(), *over));
+            }
             ShardMessage::One(one) => {
                 let connection = self.by_id.borrow().get(one.id.as_str()).map(Rc::clone);
                 if let Some(connection) = connection
@@ -334,6 +340,20 @@ impl Shard {
     fn close_all(&self, reason: &CloseReason) {
         for connection in self.connections() {
             connection.close(reason.clone());
+        }
+    }
+
+    /// Ends all connections evenly over a time.
+    async fn drain(self: Rc<Self>, reason: CloseReason, over: Duration) {
+        let turns = over.as_millis().div_ceil(DRAIN_INTERVAL.as_millis()).max(1);
+        let all = self.connections();
+        let per_turn = all.len().div_ceil(usize::try_from(turns).unwrap_or(usize::MAX)).max(1);
+        let mut ticks = tokio::time::interval(DRAIN_INTERVAL);
+        for some in all.chunks(per_turn) {
+            ticks.tick().await;
+            for connection in some {
+                connection.close(reason.clone());
+            }
         }
     }
 

@@ -126,6 +126,7 @@ fn read(
         Scope::Only { .. } | Scope::All => None,
     };
     let after = stored_sequence(filter.after);
+    let until = filter.until.map_or(i64::MAX, stored_sequence);
     let rows: Vec<EventRow> = match filter.group.as_ref().or(own_group.as_ref()) {
         // No group has such a name, and no text in the database.
         Some(group) if group.contains('\0') => Vec::new(),
@@ -134,11 +135,15 @@ fn read(
                 .inner_join(event_log::table.on(event_log::sequence.eq(event_log_groups::sequence)))
                 .filter(event_log_groups::group_name.eq(group))
                 .filter(event_log_groups::sequence.gt(after))
+                .filter(event_log_groups::sequence.le(until))
                 .into_boxed();
             limited!(announced, event_log_groups::sequence, scope, filter).load(connection)?
         }
         None => {
-            let all = event_log::table.filter(event_log::sequence.gt(after)).into_boxed();
+            let all = event_log::table
+                .filter(event_log::sequence.gt(after))
+                .filter(event_log::sequence.le(until))
+                .into_boxed();
             limited!(all, event_log::sequence, scope, filter).load(connection)?
         }
     };

@@ -141,7 +141,7 @@ macro_rules! limited {
 const BY_SEQUENCE: &str = concat!(
     select_events!(),
     "FROM event_log AS event
-     WHERE ?1 IS NULL AND event.sequence > ?2 ",
+     WHERE ?1 IS NULL AND event.sequence > ?2 AND event.sequence <= ?9 ",
     limited!(),
     "ORDER BY event.sequence LIMIT ?8"
 );
@@ -150,7 +150,8 @@ const BY_GROUP: &str = concat!(
     select_events!(),
     "FROM event_log_groups AS announced
      CROSS JOIN event_log AS event ON event.sequence = announced.sequence
-     WHERE announced.group_name = ?1 AND announced.sequence > ?2 ",
+     WHERE announced.group_name = ?1 AND announced.sequence > ?2
+       AND announced.sequence <= ?9 ",
     limited!(),
     "ORDER BY announced.sequence LIMIT ?8"
 );
@@ -158,7 +159,7 @@ const BY_GROUP: &str = concat!(
 const BY_JOB: &str = concat!(
     select_events!(),
     "FROM event_log AS event
-     WHERE event.job_id = ?1 AND event.sequence > ?2 ",
+     WHERE event.job_id = ?1 AND event.sequence > ?2 AND event.sequence <= ?9 ",
     limited!(),
     "ORDER BY event.sequence LIMIT ?8"
 );
@@ -166,7 +167,7 @@ const BY_JOB: &str = concat!(
 const BY_REGION: &str = concat!(
     select_events!(),
     "FROM event_log AS event
-     WHERE event.region = ?1 AND event.sequence > ?2 ",
+     WHERE event.region = ?1 AND event.sequence > ?2 AND event.sequence <= ?9 ",
     limited!(),
     "ORDER BY event.sequence LIMIT ?8"
 );
@@ -200,6 +201,7 @@ fn read(
         .bind::<Text, _>(to_json(&regions)?)
         .bind::<Nullable<Text>, _>(own_group.as_deref())
         .bind::<BigInt, _>(i64::try_from(filter.limit).unwrap_or(i64::MAX))
+        .bind::<BigInt, _>(filter.until.map_or(i64::MAX, stored_sequence))
         .load(connection)?;
     rows.into_iter().map(EventRow::event).collect()
 }
