@@ -2,15 +2,23 @@
 //! [`JobStore`] holds jobs, contractors, idempotency keys and the outbox;
 //! [`EventLog`] holds the log, in the same database or in another one.
 //!
+//! [`verify`](fn@verify) proves that what they hold is what they must.
+//!
 //! Every call blocks and belongs on a thread made for it. [`open`] picks the
 //! backend by URL; `sqlite/` is one backend, and a second one would stand beside it.
 
 mod commit;
+mod records;
 mod sqlite;
+mod verify;
 
 use std::sync::Arc;
 
 pub use commit::{CommitTransaction, Committed, StoredAnswer, commit_batch};
+pub use records::{
+    Counted, EventRecord, GroupFault, JobRecord, JobRecords, LogRecords, Overlap, StaleAssignment,
+};
+pub use verify::{Check, FAULTS_SHOWN_MAX, Faults, Report, verify};
 
 use crate::jobs::{
     CommandRequest, CommittedEvent, Contractor, ContractorId, EventType, Job, JobId, JobStatus,
@@ -113,7 +121,7 @@ pub struct LogEntry {
 }
 
 /// Jobs, contractors, idempotency keys and the outbox.
-pub trait JobStore: Send + Sync + 'static {
+pub trait JobStore: JobRecords + Send + Sync + 'static {
     /// Decides the commands in order and writes what they change, in one
     /// transaction: a refused command harms no other, and either everything is
     /// durable or nothing happened.
@@ -161,7 +169,7 @@ pub trait JobStore: Send + Sync + 'static {
 }
 
 /// The log of all events: append-only, each event once, by sequence.
-pub trait EventLog: Send + Sync + 'static {
+pub trait EventLog: LogRecords + Send + Sync + 'static {
     /// Writes events in one transaction. Those that it already holds are left as
     /// they are. With `clear_outbox`, which is for a log that shares the jobs'
     /// database, their outbox rows go in the same transaction.
@@ -202,6 +210,12 @@ pub struct StoreConfig {
 /// missing for now, and is migrated once it can be.
 pub fn open(config: &StoreConfig) -> Result<Store, StoreError> {
     sqlite::open(config)
+}
+
+/// Opens the databases to be read, as they are: no file is made, nothing is migrated or
+/// written. Both must answer and have all migrations; [`StoreConfig::migrate`] is ignored.
+pub fn open_read_only(config: &StoreConfig) -> Result<Store, StoreError> {
+    sqlite::open_read_only(config)
 }
 
 /// The migrations that the databases lack, by name; applies nothing.

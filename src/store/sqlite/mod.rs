@@ -14,6 +14,7 @@ mod gate;
 mod job_store;
 mod jobs;
 mod migrations;
+mod records;
 mod rows;
 mod schema;
 mod statements;
@@ -52,16 +53,40 @@ pub(super) fn open(config: &StoreConfig) -> Result<Store, StoreError> {
         }
         Some(path) => open_log(path, config.migrate)?,
     };
-    let log_shares_database = log.is_none();
-    Ok(Store {
-        jobs: Arc::new(SqliteJobStore { database }),
-        log: Arc::new(SqliteEventLog {
-            database: log_database,
-            node_id: config.node_id.clone(),
-            shares_database: log_shares_database,
-        }),
+    Ok(store(config, database, log_database, log.is_none()))
+}
+
+/// See [`super::open_read_only`].
+pub(super) fn open_read_only(config: &StoreConfig) -> Result<Store, StoreError> {
+    let Files { jobs, log } = Files::of(config)?;
+    let open = |path: &Path, contents| {
+        let preparation = Preparation { contents, migrate: false };
+        let file = FileManager::preparing(path, preparation)?.read_only();
+        file.connect()?;
+        let database = Database::new(file, Arc::default());
+        database.await_connections()?;
+        Ok::<_, StoreError>(database)
+    };
+    let contents = if log.is_none() { Contents::JobsAndEventLog } else { Contents::Jobs };
+    let database = open(&jobs, contents)?;
+    let log_database = match &log {
+        None => database.clone(),
+        Some(path) => open(path, Contents::EventLog)?,
+    };
+    Ok(store(config, database, log_database, log.is_none()))
+}
+
+fn store(config: &StoreConfig, jobs: Database, log: Database, log_shares_database: bool) -> Store {
+    let log = SqliteEventLog {
+        database: log,
+        node_id: config.node_id.clone(),
+        shares_database: log_shares_database,
+    };
+    Store {
+        jobs: Arc::new(SqliteJobStore { database: jobs }),
+        log: Arc::new(log),
         log_shares_database,
-    })
+    }
 }
 
 /// A log of its own may be missing for now: every new connection to it looks again.

@@ -190,7 +190,11 @@ pub(super) fn to_json(value: &impl serde::Serialize) -> Result<String, StoreErro
     serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
-fn from_json<'a, T: serde::Deserialize<'a>>(column: &str, text: &'a str) -> Result<T, StoreError> {
+/// The value of a column that holds JSON.
+pub(super) fn from_json<'a, T: serde::Deserialize<'a>>(
+    column: &str,
+    text: &'a str,
+) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| garbled(column, error))
 }
 
