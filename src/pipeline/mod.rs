@@ -17,6 +17,7 @@ mod command_queue;
 mod event_feed;
 mod event_log_writer;
 mod group_registry;
+mod housekeeping;
 mod job_actor;
 mod keeper;
 mod progress;
@@ -41,9 +42,8 @@ pub use relay::{CatchUp, Relay};
 
 use recent_events::RecentEvents;
 
-use crate::jobs::Timestamp;
 use crate::signalr::HubHandle;
-use crate::store::{IDEMPOTENCY_KEY_LIFETIME_MILLIS, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// Bounds and intervals of the pipeline.
 #[derive(Debug, Clone)]
@@ -64,6 +64,11 @@ pub struct PipelineConfig {
     pub log_retry_max: Duration,
     /// How often the database is asked for events that the registry missed. Default 500 ms.
     pub relay_interval: Duration,
+    /// How old events become in the log before they are forgotten. Default none: they
+    /// are kept.
+    pub event_retention: Option<Duration>,
+    /// How often outlived events are looked for. Default 60 s.
+    pub retention_interval: Duration,
 }
 
 impl Default for PipelineConfig {
@@ -75,6 +80,8 @@ impl Default for PipelineConfig {
             log_linger: Duration::from_millis(50),
             log_retry_max: Duration::from_secs(5),
             relay_interval: Duration::from_millis(500),
+            event_retention: None,
+            retention_interval: Duration::from_secs(60),
         }
     }
 }
@@ -147,7 +154,7 @@ impl Pipeline {
                 JobActor::new(store, registry.clone(), progress, &config, lifeline)
             })
         };
-        forget_old_keys(&store, &job_arbiter);
+        housekeeping::start(&store, config, &job_arbiter.handle());
         let commands = CommandQueue::new(job_actor.clone(), config.commands_max);
         let arbiters = vec![job_arbiter, registry_arbiter, log_arbiter];
         Ok(Self { commands, feed, progress, job_actor, registry, log_writer, relay, arbiters })
@@ -165,26 +172,6 @@ impl Pipeline {
             arbiter.stop();
         }
     }
-}
-
-/// How often outlived idempotency keys are removed.
-const KEY_PURGE_INTERVAL: Duration = Duration::from_secs(600);
-
-fn forget_old_keys(store: &Store, arbiter: &Arbiter) {
-    let jobs = Arc::clone(&store.jobs);
-    arbiter.spawn(async move {
-        let mut ticks = tokio::time::interval(KEY_PURGE_INTERVAL);
-        loop {
-            ticks.tick().await;
-            let jobs = Arc::clone(&jobs);
-            let before = Timestamp::now().saturating_add_millis(-IDEMPOTENCY_KEY_LIFETIME_MILLIS);
-            match blocking(move || jobs.purge_idempotency_keys(before)).await {
-                Ok(0) => {}
-                Ok(count) => log::debug!("forgot {count} outlived idempotency keys"),
-                Err(error) => log::warn!("outlived idempotency keys stay for now: {error}"),
-            }
-        }
-    });
 }
 
 /// Runs a call of the store on a thread made for blocking.

@@ -178,6 +178,12 @@ pub trait EventLog: LogRecords + Send + Sync + 'static {
     /// Events within scope and filter, in sequence order.
     fn read(&self, scope: &Scope, filter: &EventFilter) -> Result<Vec<CommittedEvent>, StoreError>;
 
+    /// Forgets the log's first events with the rows of their groups, in one transaction:
+    /// those that were logged before this time, from the first on up to the first
+    /// younger one, none past `last`, at most `limit`. Answers how many. So the log
+    /// keeps all events from its first one on.
+    fn trim(&self, before: Timestamp, last: Sequence, limit: usize) -> Result<usize, StoreError>;
+
     /// Whether the database answers and can be written.
     fn ping(&self) -> Result<(), StoreError>;
 }

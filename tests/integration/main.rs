@@ -6,5 +6,6 @@ mod failure_domains;
 mod http;
 mod hub;
 mod layers;
+mod retention;
 mod store;
 mod support;
