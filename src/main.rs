@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use signalbox::cli::{Cli, Command, demo, migrate, report, serve, token, verify};
+use signalbox::cli::{Cli, Command, demo, events, migrate, report, serve, token, verify};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => report(serve::run(args)),
         Command::Migrate(args) => report(migrate::run(args)),
         Command::Verify(args) => verify::run(args),
+        Command::Events(command) => report(events::run(command)),
         Command::Token(args) => report(token::run(args)),
     }
 }

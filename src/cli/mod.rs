@@ -2,6 +2,7 @@
 
 pub mod databases;
 pub mod demo;
+pub mod events;
 pub mod migrate;
 mod run;
 pub mod serve;
@@ -35,6 +36,9 @@ pub enum Command {
     ///
     /// Exits with 0 if they are, 1 if there are faults, 2 if it cannot be told.
     Verify(verify::VerifyArgs),
+    /// Read the event log
+    #[command(subcommand)]
+    Events(events::EventsCommand),
     /// Make a token, signed with the server's secret
     Token(token::TokenArgs),
 }
