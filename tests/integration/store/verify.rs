@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::site::{
-    Site, assign, cancel, config, config_with_log, create, entries, folder, hours, reschedule,
+    Site, assign, cancel, config, config_with_log, create, entries, folder, hours, noon, reschedule,
 };
 use crate::support::database::Database;
 use signalbox::jobs::JobId;
@@ -275,31 +275,33 @@ fn a_log_of_its_own_may_hold_what_the_outbox_still_has() {
     assert_eq!(shown(&report), ["event 2 is another one in the outbox than in the log"]);
 }
 
-#[test]
-fn what_changes_meanwhile_is_no_fault() {
+/// Verifies again and again while jobs change, events are logged and, below a bound that
+/// is this far behind the last event, forgotten.
+fn verify_while_it_changes(site: &Site, moved: JobId, kept: Option<u64>) {
     const ROUNDS: usize = 20;
-    let (site, [_, b, _]) = scene();
-    // More jobs than a page has.
-    for _ in 0..3 {
-        let batch: Vec<_> = (0..200).map(|_| create("north", hours(9, 10), &[])).collect();
-        site.commit(&batch);
-    }
     let is_over = AtomicBool::new(false);
+    let until_over = |act: &dyn Fn(i64)| {
+        for number in (1..).take_while(|_| !is_over.load(Ordering::Relaxed)) {
+            act(number);
+        }
+    };
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut moves = 0;
-            while !is_over.load(Ordering::Relaxed) {
-                moves += 1;
-                site.commit(&[
-                    reschedule(b, hours(14 + moves % 2, 17)),
-                    create("north", hours(9, 10), &[]),
-                ]);
-            }
+            until_over(&|number| {
+                let window = hours(14 + number % 2, 17);
+                let new = create("north", hours(9, 10), &[]);
+                site.commit(&[reschedule(moved, window), new]);
+            });
         });
         scope.spawn(|| {
-            while !is_over.load(Ordering::Relaxed) {
+            until_over(&|_| {
                 site.store.log.append(&entries(site.outbox()), true).expect("the log works");
-            }
+                if let Some(kept) = kept {
+                    let last = site.store.jobs.last_sequence().expect("the store works");
+                    let (later, last) = (noon().saturating_add_millis(i64::MAX), last - kept);
+                    site.store.log.trim(later, last, 50).expect("the log works");
+                }
+            });
         });
         let reports: Vec<_> = (0..ROUNDS).map(|_| verify(&site.store)).collect();
         is_over.store(true, Ordering::Relaxed);
@@ -308,6 +310,30 @@ fn what_changes_meanwhile_is_no_fault() {
             assert_eq!(report.faults(), 0, "{report}");
         }
     });
+}
+
+/// The scene, with more jobs than a page has.
+fn large_scene() -> (Site, JobId) {
+    let (site, [_, b, _]) = scene();
+    for _ in 0..3 {
+        let batch: Vec<_> = (0..200).map(|_| create("north", hours(9, 10), &[])).collect();
+        site.commit(&batch);
+    }
+    (site, b)
+}
+
+#[test]
+fn what_changes_meanwhile_is_no_fault() {
+    let (site, moved) = large_scene();
+    verify_while_it_changes(&site, moved, None);
+}
+
+#[test]
+fn what_is_cut_from_the_log_meanwhile_is_no_fault() {
+    let (site, moved) = large_scene();
+    verify_while_it_changes(&site, moved, Some(200));
+    let report = verified(&site).to_string();
+    assert!(report.contains("those before were cut from the log"), "{report}");
 }
 
 #[test]
@@ -325,6 +351,19 @@ fn databases_are_read_as_they_are_or_not_at_all() {
     assert!(matches!(log_is_missing, Some(StoreError::Unavailable(_))), "{log_is_missing:?}");
     let pending = open_read_only(&config(&site.folder)).err().expect("it has no log");
     assert!(pending.to_string().contains("lacks the migrations"), "{pending}");
+}
+
+#[test]
+fn a_copy_is_verified_as_it_is() {
+    let (site, _) = scene();
+    let copy = site.path("copy.db");
+    // Such a copy has no write-ahead log, and is not given one.
+    Database::open(&site.path("jobs.db")).run(&format!("VACUUM INTO '{}'", copy.display()));
+    let before = fs::read(&copy).expect("a file");
+    let database_url = format!("sqlite://{}", copy.display());
+    let store = open_read_only(&StoreConfig { database_url, ..config(&site.folder) });
+    assert_eq!(verify(&store.expect("the store opens")).expect("it can be read").faults(), 0);
+    assert_eq!(fs::read(&copy).expect("a file"), before);
 }
 
 #[test]
