@@ -3,6 +3,7 @@
 //! A TOML file, then the environment, then flags; the later wins. The names are the
 //! same everywhere: `--jwt-secret`, `SIGNALBOX_JWT_SECRET`, `jwt_secret`.
 
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use clap::Args;
@@ -51,6 +52,9 @@ pub struct PartialSettings {
     /// How long a stop may take, in seconds [default: 10]
     #[arg(long, env = "SIGNALBOX_STOP_TIMEOUT_SECONDS", value_name = "SECONDS")]
     pub stop_timeout_seconds: Option<u64>,
+    /// Days after which events are removed from the log [default: they are kept]
+    #[arg(long, env = "SIGNALBOX_EVENT_RETENTION_DAYS", value_name = "DAYS")]
+    pub event_retention_days: Option<NonZeroU32>,
 }
 
 /// How log lines look.
@@ -89,6 +93,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// How long a stop may take, in seconds.
     pub stop_timeout_seconds: u64,
+    /// Days after which events are removed from the log; none keeps them.
+    pub event_retention_days: Option<NonZeroU32>,
 }
 
 /// A setting cannot be used.
@@ -137,6 +143,7 @@ impl PartialSettings {
             node_id: self.node_id.or(lower.node_id),
             log_format: self.log_format.or(lower.log_format),
             stop_timeout_seconds: self.stop_timeout_seconds.or(lower.stop_timeout_seconds),
+            event_retention_days: self.event_retention_days.or(lower.event_retention_days),
         }
     }
 
@@ -155,6 +162,7 @@ impl PartialSettings {
             node_id: self.node_id.unwrap_or_else(default_node_id),
             log_format: self.log_format.unwrap_or_default(),
             stop_timeout_seconds: self.stop_timeout_seconds.unwrap_or(10),
+            event_retention_days: self.event_retention_days,
         }
     }
 }
@@ -189,6 +197,10 @@ impl Settings {
         set("log_format", Some(format.into()));
         let seconds = i64::try_from(self.stop_timeout_seconds).unwrap_or(i64::MAX);
         set("stop_timeout_seconds", Some(seconds.into()));
+        set(
+            "event_retention_days",
+            self.event_retention_days.map(|days| i64::from(days.get()).into()),
+        );
         let lines: Vec<String> =
             table.iter().map(|(key, value)| format!("{key} = {value}")).collect();
         lines.join("\n")
@@ -239,6 +251,15 @@ mod tests {
         let printed = settings.or_defaults().print();
         assert!(!printed.contains("hush"), "{printed}");
         assert!(printed.contains("postgres://user:********@host/db"), "{printed}");
+    }
+
+    #[test]
+    fn events_are_kept_for_a_day_or_more() {
+        let settings = |text| toml::from_str::<PartialSettings>(text);
+        let kept = settings("event_retention_days = 30").expect("days").or_defaults().print();
+        assert!(kept.contains("event_retention_days = 30"), "{kept}");
+        assert!(settings("event_retention_days = 0").is_err());
+        assert_eq!(PartialSettings::default().or_defaults().event_retention_days, None);
     }
 
     #[test]

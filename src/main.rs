@@ -3,14 +3,16 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use signalbox::cli::{Cli, Command, demo, migrate, report, serve, token};
+use signalbox::cli::{Cli, Command, demo, events, migrate, report, serve, token, verify};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    report(match cli.command {
-        Command::Demo(args) => demo::run(args),
-        Command::Serve(args) => serve::run(args),
-        Command::Migrate(args) => migrate::run(args),
-        Command::Token(args) => token::run(args),
-    })
+    match cli.command {
+        Command::Demo(args) => report(demo::run(args)),
+        Command::Serve(args) => report(serve::run(args)),
+        Command::Migrate(args) => report(migrate::run(args)),
+        Command::Verify(args) => verify::run(args),
+        Command::Events(command) => report(events::run(command)),
+        Command::Token(args) => report(token::run(args)),
+    }
 }

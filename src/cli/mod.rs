@@ -1,10 +1,13 @@
 //! The commands, a file each.
 
+pub mod databases;
 pub mod demo;
+pub mod events;
 pub mod migrate;
 mod run;
 pub mod serve;
 pub mod token;
+pub mod verify;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -29,6 +32,13 @@ pub enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Apply the database migrations, or show what is pending
     Migrate(migrate::MigrateArgs),
+    /// Check that events, jobs and assignments are as they must be; changes nothing
+    ///
+    /// Exits with 0 if they are, 1 if there are faults, 2 if it cannot be told.
+    Verify(verify::VerifyArgs),
+    /// Read the event log
+    #[command(subcommand)]
+    Events(events::EventsCommand),
     /// Make a token, signed with the server's secret
     Token(token::TokenArgs),
 }

@@ -31,6 +31,8 @@ pub struct ServeArgs {
     settings: PartialSettings,
 }
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Runs the server.
 pub fn run(args: Box<ServeArgs>) -> Outcome {
     let file = args.config.as_deref().map(PartialSettings::from_file).transpose()?;
@@ -68,7 +70,11 @@ fn server_config(settings: Settings, migrate: bool) -> Result<ServerConfig, Stri
         auth: AuthConfig { secret, issuer: settings.jwt_issuer, audience: settings.jwt_audience },
         origins: Origins::new(settings.allowed_origins),
         demo: None,
-        pipeline: PipelineConfig { redis_url: settings.redis_url, ..PipelineConfig::default() },
+        pipeline: PipelineConfig {
+            event_retention: settings.event_retention_days.map(|days| days.get() * DAY),
+            redis_url: settings.redis_url,
+            ..PipelineConfig::default()
+        },
         hub: hub::options(),
         stop_timeout: Duration::from_secs(settings.stop_timeout_seconds),
     })

@@ -4,12 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::jobs::{
-    ACTOR_NAME_BYTES_MAX, CONTRACTORS_PER_JOB_MAX, CORRELATION_ID_BYTES_MAX, REASON_BYTES_MAX,
-    SUBJECT_BYTES_MAX, TITLE_BYTES_MAX, bounded_text, dispatch_group,
+    ACTOR_NAME_BYTES_MAX, CONTRACTORS_PER_JOB_MAX, CORRELATION_ID_BYTES_MAX, EVENT_BYTES_MAX,
+    REASON_BYTES_MAX, SUBJECT_BYTES_MAX, TITLE_BYTES_MAX, bounded_text, dispatch_group,
 };
-
-/// The contract's bound of an event.
-const EVENT_BYTES_MAX: usize = 2048;
 
 /// A text of exactly this many bytes in JSON, with characters that JSON escapes.
 fn text_of(bytes: usize) -> String {
@@ -150,7 +147,10 @@ proptest! {
                 let told: BTreeSet<String> = groups.iter().cloned().collect();
                 prop_assert_eq!(told.len(), groups.len(), "none is told twice");
                 prop_assert_eq!(told, audience(before, &job));
-                prop_assert!(event.committed(u64::MAX).payload.len() <= EVENT_BYTES_MAX);
+                let committed = event.committed(u64::MAX);
+                prop_assert!(committed.payload.len() <= EVENT_BYTES_MAX);
+                let read: Event = serde_json::from_str(&committed.payload).expect("an event");
+                prop_assert_eq!(read.committed(u64::MAX), committed, "it is read as it was written");
             } else {
                 let after = board.jobs.iter().map(|(id, slot)| (*id, slot.job.clone())).collect();
                 prop_assert_eq!(known, after, "a refusal leaves no trace");

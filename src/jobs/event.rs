@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     Actor, ContractorId, EventId, Job, JobId, Region, Sequence, Timestamp, Version, Window,
@@ -10,6 +11,9 @@ use super::{
 
 /// The version of every event's shape.
 pub const SCHEMA_VERSION: u32 = 1;
+
+/// The most bytes that an event's JSON may have.
+pub const EVENT_BYTES_MAX: usize = 2 * 1024;
 
 /// What a cancellation's event says when no reason was given.
 pub const NO_REASON: &str = "No reason provided";
@@ -61,7 +65,7 @@ pub struct EventRef {
 }
 
 /// An immutable fact about a job. Serialises to the flat JSON that clients get,
-/// `type` first, at most 2 KiB.
+/// `type` first, at most [`EVENT_BYTES_MAX`], and is read back from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
@@ -185,6 +189,87 @@ impl EventDetail {
             Self::Rescheduled { .. } => EventType::JobRescheduled,
             Self::Cancelled { .. } => EventType::JobCancelled,
         }
+    }
+}
+
+/// The JSON form, for reading a stored event back: the fields of all types.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct EventJson {
+    #[serde(rename = "type")]
+    event_type: EventType,
+    schema_version: u32,
+    event_id: EventId,
+    sequence: Sequence,
+    occurred_at: Timestamp,
+    job_id: JobId,
+    job_version: Version,
+    region: Region,
+    contractor_ids: Vec<ContractorId>,
+    title: String,
+    timezone: String,
+    actor: Actor,
+    correlation_id: String,
+    start_utc: Option<Timestamp>,
+    end_utc: Option<Timestamp>,
+    previous_contractor_ids: Option<Vec<ContractorId>>,
+    previous_start_utc: Option<Timestamp>,
+    previous_end_utc: Option<Timestamp>,
+    new_start_utc: Option<Timestamp>,
+    new_end_utc: Option<Timestamp>,
+    reason: Option<String>,
+}
+
+impl EventJson {
+    /// The fields of the type; none if one is absent. Those of other types are passed over.
+    fn detail(&mut self) -> Option<EventDetail> {
+        Some(match self.event_type {
+            EventType::JobCreated => {
+                EventDetail::Created { start_utc: self.start_utc?, end_utc: self.end_utc? }
+            }
+            EventType::JobAssigned => EventDetail::Assigned {
+                start_utc: self.start_utc?,
+                end_utc: self.end_utc?,
+                previous_contractor_ids: self.previous_contractor_ids.take()?,
+            },
+            EventType::JobRescheduled => EventDetail::Rescheduled {
+                previous_start_utc: self.previous_start_utc?,
+                previous_end_utc: self.previous_end_utc?,
+                new_start_utc: self.new_start_utc?,
+                new_end_utc: self.new_end_utc?,
+                reason: self.reason.take(),
+            },
+            EventType::JobCancelled => EventDetail::Cancelled {
+                start_utc: self.start_utc?,
+                end_utc: self.end_utc?,
+                reason: self.reason.take()?,
+            },
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut json = EventJson::deserialize(deserializer)?;
+        let detail = json.detail().ok_or_else(|| {
+            D::Error::custom(format!("a {} lacks a field of its type", json.event_type.as_str()))
+        })?;
+        Ok(Self {
+            event_type: json.event_type,
+            schema_version: json.schema_version,
+            event_id: json.event_id,
+            sequence: json.sequence,
+            occurred_at: json.occurred_at,
+            job_id: json.job_id,
+            job_version: json.job_version,
+            region: json.region,
+            contractor_ids: json.contractor_ids,
+            title: json.title,
+            timezone: json.timezone,
+            actor: json.actor,
+            correlation_id: json.correlation_id,
+            detail,
+        })
     }
 }
 

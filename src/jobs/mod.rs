@@ -25,8 +25,8 @@ pub use command::{
 };
 pub use contractor::Contractor;
 pub use event::{
-    CommittedEvent, Event, EventDetail, EventRef, EventType, NO_REASON, SCHEMA_VERSION,
-    contractor_group, dispatch_group,
+    CommittedEvent, EVENT_BYTES_MAX, Event, EventDetail, EventRef, EventType, NO_REASON,
+    SCHEMA_VERSION, contractor_group, dispatch_group,
 };
 pub use ids::{ContractorId, EventId, JobId, Region, Sequence, Version};
 pub use job::{Job, JobStatus};

@@ -20,6 +20,7 @@ mod command_queue;
 mod event_feed;
 mod event_log_writer;
 mod group_registry;
+mod housekeeping;
 mod job_actor;
 mod keeper;
 mod past_events;
@@ -49,9 +50,8 @@ use backplane::BackplaneParts;
 use beginning::Beginning;
 use recent_events::RecentEvents;
 
-use crate::jobs::Timestamp;
 use crate::signalr::HubHandle;
-use crate::store::{IDEMPOTENCY_KEY_LIFETIME_MILLIS, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// Bounds and intervals of the pipeline.
 #[derive(Debug, Clone)]
@@ -80,6 +80,11 @@ pub struct PipelineConfig {
     /// `redis://…`, by which nodes tell each other of events. None is by the database
     /// alone.
     pub redis_url: Option<String>,
+    /// How old events become in the log before they are forgotten. Default none: they
+    /// are kept.
+    pub event_retention: Option<Duration>,
+    /// How often outlived events are looked for. Default 60 s.
+    pub retention_interval: Duration,
 }
 
 impl Default for PipelineConfig {
@@ -93,6 +98,8 @@ impl Default for PipelineConfig {
             log_retry_max: Duration::from_secs(5),
             relay_interval: Duration::from_millis(200),
             redis_url: None,
+            event_retention: None,
+            retention_interval: Duration::from_secs(60),
         }
     }
 }
@@ -189,7 +196,7 @@ impl Pipeline {
                 JobActor::new(store, registry, backplane, progress, &config, lifeline)
             })
         };
-        forget_old_keys(&store, &job_arbiter);
+        housekeeping::start(&store, config, &job_arbiter.handle());
         let commands = CommandQueue::new(job_actor.clone(), config.commands_max);
         let arbiters = vec![job_arbiter, registry_arbiter, log_arbiter];
         Self { commands, feed, progress, job_actor, registry, log_writer, relay, arbiters }
@@ -207,26 +214,6 @@ impl Pipeline {
             arbiter.stop();
         }
     }
-}
-
-/// How often outlived idempotency keys are removed.
-const KEY_PURGE_INTERVAL: Duration = Duration::from_secs(600);
-
-fn forget_old_keys(store: &Store, arbiter: &Arbiter) {
-    let jobs = Arc::clone(&store.jobs);
-    arbiter.spawn(async move {
-        let mut ticks = tokio::time::interval(KEY_PURGE_INTERVAL);
-        loop {
-            ticks.tick().await;
-            let jobs = Arc::clone(&jobs);
-            let before = Timestamp::now().saturating_add_millis(-IDEMPOTENCY_KEY_LIFETIME_MILLIS);
-            match blocking(move || jobs.purge_idempotency_keys(before)).await {
-                Ok(0) => {}
-                Ok(count) => log::debug!("forgot {count} outlived idempotency keys"),
-                Err(error) => log::warn!("outlived idempotency keys stay for now: {error}"),
-            }
-        }
-    });
 }
 
 /// Runs a call of the store on a thread made for blocking.

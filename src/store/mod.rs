@@ -2,6 +2,8 @@
 //! [`JobStore`] holds jobs, contractors, idempotency keys and the outbox;
 //! [`EventLog`] holds the log, in the same database or in another one.
 //!
+//! [`verify`](fn@verify) proves that what they hold is what they must.
+//!
 //! Every call blocks and belongs on a thread made for it. [`open`] picks the backend by
 //! URL: `sqlite/` for files, `postgres/` for a server that several nodes share. What the
 //! two have in common stands here; how they differ is in their folders.
@@ -14,16 +16,23 @@ mod postgres;
 #[cfg(not(feature = "postgres"))]
 #[path = "without_postgres.rs"]
 mod postgres;
+mod record_rows;
+mod records;
 mod sqlite;
 mod statement;
 mod url;
 mod values;
+mod verify;
 
 use std::sync::Arc;
 
 use ::uuid::Uuid;
 
 pub use commit::{CommitTransaction, Committed, StoredAnswer, commit_batch};
+pub use records::{
+    Counted, EventRecord, GroupFault, JobRecord, JobRecords, LogRecords, Overlap, StaleAssignment,
+};
+pub use verify::{Check, FAULTS_SHOWN_MAX, Faults, Report, verify};
 
 use self::migrations::Contents;
 use self::url::DatabaseUrl;
@@ -138,7 +147,7 @@ pub struct LogEntry {
 }
 
 /// Jobs, contractors, idempotency keys and the outbox.
-pub trait JobStore: Send + Sync + 'static {
+pub trait JobStore: JobRecords + Send + Sync + 'static {
     /// Decides the commands in order and writes what they change, in one
     /// transaction: a refused command harms no other, and either everything is
     /// durable or nothing happened.
@@ -204,7 +213,7 @@ pub trait JobStore: Send + Sync + 'static {
 }
 
 /// The log of all events: append-only, each event once, by sequence.
-pub trait EventLog: Send + Sync + 'static {
+pub trait EventLog: LogRecords + Send + Sync + 'static {
     /// Writes events in one transaction. Those that it already holds are left as
     /// they are. With `clear_outbox`, which is for a log that shares the jobs'
     /// database, their outbox rows go in the same transaction.
@@ -212,6 +221,12 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// Events within scope and filter, in sequence order.
     fn read(&self, scope: &Scope, filter: &EventFilter) -> Result<Vec<CommittedEvent>, StoreError>;
+
+    /// Forgets the log's first events with the rows of their groups, in one transaction:
+    /// those that were logged before this time, from the first on up to the first
+    /// younger one, none past `last`, at most `limit`. Answers how many. So the log
+    /// keeps all events from its first one on.
+    fn trim(&self, before: Timestamp, last: Sequence, limit: usize) -> Result<usize, StoreError>;
 
     /// Whether the database answers and can be written.
     fn ping(&self) -> Result<(), StoreError>;
@@ -263,6 +278,28 @@ pub fn open(config: &StoreConfig) -> Result<Store, StoreError> {
     let log: Arc<dyn EventLog> = match log {
         DatabaseUrl::Sqlite(path) => sqlite::open_log(&path, node_id, *migrate)?,
         DatabaseUrl::Postgres(url) => postgres::open_log(&url, node_id, *migrate)?,
+    };
+    Ok(Store { jobs, log, log_shares_database: false })
+}
+
+/// Opens the databases to be read, as they are: no file is made, nothing is migrated or
+/// written. Both must answer and have all migrations; [`StoreConfig::migrate`] is ignored.
+pub fn open_read_only(config: &StoreConfig) -> Result<Store, StoreError> {
+    let Places { jobs, log } = Places::of(config)?;
+    let Some(log) = log else {
+        let (jobs, log) = match jobs {
+            DatabaseUrl::Sqlite(path) => sqlite::read_both(&path)?,
+            DatabaseUrl::Postgres(url) => postgres::read_both(&url)?,
+        };
+        return Ok(Store { jobs, log, log_shares_database: true });
+    };
+    let jobs = match jobs {
+        DatabaseUrl::Sqlite(path) => sqlite::read_jobs(&path)?,
+        DatabaseUrl::Postgres(url) => postgres::read_jobs(&url)?,
+    };
+    let log = match log {
+        DatabaseUrl::Sqlite(path) => sqlite::read_log(&path)?,
+        DatabaseUrl::Postgres(url) => postgres::read_log(&url)?,
     };
     Ok(Store { jobs, log, log_shares_database: false })
 }

@@ -13,6 +13,11 @@ pub(super) fn stored_sequence(sequence: Sequence) -> i64 {
     i64::try_from(sequence).unwrap_or(i64::MAX)
 }
 
+/// How many rows, as a statement takes it.
+pub(super) fn stored_limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
 /// A number of a column, in the range of its domain type.
 pub(super) fn number<T: TryFrom<i64>>(column: &str, value: i64) -> Result<T, StoreError> {
     T::try_from(value).map_err(|_| garbled(column, value))

@@ -19,6 +19,18 @@ pub(super) fn open_log(_: &str, _: &str, _: bool) -> Refused<Arc<dyn EventLog>> 
     Err(refused())
 }
 
+pub(super) fn read_both(_: &str) -> Refused<JobsAndLog> {
+    Err(refused())
+}
+
+pub(super) fn read_jobs(_: &str) -> Refused<Arc<dyn JobStore>> {
+    Err(refused())
+}
+
+pub(super) fn read_log(_: &str) -> Refused<Arc<dyn EventLog>> {
+    Err(refused())
+}
+
 pub(super) fn pending_migrations(_: &str, _: Contents) -> Refused<Vec<String>> {
     Err(refused())
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::support::PATIENCE;
 use crate::support::database::Database;
-use crate::support::program::{Caller, Program};
+use crate::support::program::{Caller, Program, run};
 use crate::support::site::{token, window};
 
 const ROUNDS: usize = 5;
@@ -46,11 +46,14 @@ fn nothing_acknowledged_is_lost_when_the_program_is_killed() {
         });
     }
     let last = Program::serve(&database);
+    let url = format!("sqlite://{}", database.display());
     let mut database = Database::open(&database);
     wait_until_logged(&mut database);
     last.kill();
     println!("{} acknowledged changes in {ROUNDS} rounds", acknowledged.len());
     check(&mut database, &acknowledged);
+    let (_, report, _) = run(["verify", "--database-url", &url]);
+    assert!(report.ends_with("verified: clean\n"), "{report}");
 }
 
 fn wait_for(count: &AtomicUsize, enough: usize) {

@@ -1,9 +1,11 @@
 //! One binary for all tests that need more than one module: a link is the slow part.
 
+mod cli;
 mod crash;
 mod failure_domains;
 mod http;
 mod hub;
 mod layers;
+mod retention;
 mod store;
 mod support;

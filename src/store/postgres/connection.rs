@@ -64,6 +64,9 @@ const READ_SETTINGS: &str = "
     SET idle_in_transaction_session_timeout = '10s';
 ";
 
+/// For connections that look at a database without changing it.
+const LOOK_SETTINGS: &str = "SET default_transaction_read_only = on;";
+
 const BEGIN: &str = "BEGIN";
 const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
@@ -77,6 +80,8 @@ pub(super) enum Purpose {
     LogBesideJobs,
     /// The log in a database of its own.
     LogAlone,
+    /// To look at, for as long as it takes.
+    Reading,
 }
 
 impl Purpose {
@@ -85,7 +90,12 @@ impl Purpose {
             Self::Jobs => JOB_WRITE_SETTINGS.to_owned(),
             Self::LogBesideJobs => format!("{LOG_WRITE_SETTINGS} SET synchronous_commit = off;"),
             Self::LogAlone => LOG_WRITE_SETTINGS.to_owned(),
+            Self::Reading => LOOK_SETTINGS.to_owned(),
         }
+    }
+
+    fn read_settings(self) -> String {
+        if self == Self::Reading { LOOK_SETTINGS } else { READ_SETTINGS }.to_owned()
     }
 }
 
@@ -115,7 +125,7 @@ impl Database {
         };
         Self {
             writes: pool(WRITE_CONNECTIONS_MAX, purpose.write_settings()),
-            reads: pool(READ_CONNECTIONS_MAX, READ_SETTINGS.to_owned()),
+            reads: pool(READ_CONNECTIONS_MAX, purpose.read_settings()),
             outage: Outage::default(),
         }
     }
@@ -326,6 +336,13 @@ impl Connector {
     pub(super) fn new(url: &str, contents: Contents, migrate: bool) -> Self {
         let url = parameters::with_defaults(url).into();
         Self { url, contents, migrate, is_prepared: Arc::default() }
+    }
+
+    /// For a database that is there and in order, and stays as it is.
+    pub(super) fn reading(url: &str, contents: Contents) -> Result<Self, StoreError> {
+        let connector = Self::new(url, contents, false);
+        connector.try_once()?;
+        Ok(connector)
     }
 
     /// A connection to a database that is in order.

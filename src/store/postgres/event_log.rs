@@ -1,5 +1,6 @@
 //! The event log, in the jobs' database or in one of its own.
 
+use chrono::{DateTime, Utc};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Nullable, Text};
@@ -8,9 +9,9 @@ use uuid::Uuid;
 use super::connection::Database;
 use super::rows::{EventRow, event_columns};
 use super::schema::{event_log, event_log_groups};
-use super::statements::{ClearOutbox, Displaced, InsertLog};
-use crate::jobs::{CommittedEvent, Region, Scope, Timestamp, contractor_group};
-use crate::store::values::{stored_sequence, to_json};
+use super::statements::{ClearOutbox, Displaced, InsertLog, TrimGroups};
+use crate::jobs::{CommittedEvent, Region, Scope, Sequence, Timestamp, contractor_group};
+use crate::store::values::{stored_limit, stored_sequence, to_json};
 use crate::store::{EventFilter, EventLog, LogEntry, StoreError};
 
 /// The log of all events, in one database.
@@ -44,6 +45,10 @@ impl EventLog for PostgresEventLog {
         self.database.read(|connection| read(connection, scope, filter))
     }
 
+    fn trim(&self, before: Timestamp, last: Sequence, limit: usize) -> Result<usize, StoreError> {
+        self.database.write(|connection| trim(connection, before, last, limit))
+    }
+
     fn ping(&self) -> Result<(), StoreError> {
         self.database.ping()
     }
@@ -72,6 +77,26 @@ impl PostgresEventLog {
     }
 }
 
+fn trim(
+    connection: &mut PgConnection,
+    before: Timestamp,
+    last: Sequence,
+    limit: usize,
+) -> Result<usize, StoreError> {
+    let first: Vec<(i64, DateTime<Utc>)> = event_log::table
+        .filter(event_log::sequence.le(stored_sequence(last)))
+        .order(event_log::sequence)
+        .limit(stored_limit(limit))
+        .select((event_log::sequence, event_log::logged_at))
+        .load(connection)?;
+    let outlived = first.iter().take_while(|(_, logged_at)| *logged_at < before.to_utc());
+    let Some((cut, _)) = outlived.last() else {
+        return Ok(0);
+    };
+    TrimGroups { cut: *cut }.execute(connection)?;
+    Ok(diesel::delete(event_log::table.filter(event_log::sequence.le(cut))).execute(connection)?)
+}
+
 /// An event may come again, but its place in the log cannot be another one's: that
 /// would be the log of another server, or of jobs that were lost, and to leave it as it
 /// is would lose the event.
@@ -90,7 +115,7 @@ fn refuse_displaced(connection: &mut PgConnection, insert: &InsertLog) -> Result
 /// What a reading is limited by, whichever index it walks.
 macro_rules! limited {
     ($query:expr, $order:expr, $scope:expr, $filter:expr) => {{
-        let limit = i64::try_from($filter.limit).unwrap_or(i64::MAX);
+        let limit = stored_limit($filter.limit);
         let mut query = $query.order($order).limit(limit).select(event_columns!(event_log));
         if let Some(event_type) = $filter.event_type {
             query = query.filter(event_log::event_type.eq(event_type.as_str()));

@@ -141,7 +141,7 @@ impl JobStore for PostgresJobStore {
     }
 }
 
-fn last_sequence(connection: &mut PgConnection) -> Result<Sequence, StoreError> {
+pub(super) fn last_sequence(connection: &mut PgConnection) -> Result<Sequence, StoreError> {
     let last: i64 = event_sequence::table.select(event_sequence::last).get_result(connection)?;
     number("event_sequence.last", last)
 }

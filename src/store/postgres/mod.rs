@@ -15,6 +15,7 @@ mod jobs;
 mod leader;
 mod migrations;
 mod parameters;
+mod records;
 mod rows;
 mod schema;
 mod statements;
@@ -58,6 +59,32 @@ pub(super) fn open_log(
     let database = Database::new(&connector, Purpose::LogAlone);
     let node_id = node_id.to_owned();
     Ok(Arc::new(PostgresEventLog { database, node_id, shares_database: false }))
+}
+
+/// Jobs and log in one database, to be read as they are.
+pub(super) fn read_both(url: &str) -> Result<JobsAndLog, StoreError> {
+    let connector = Connector::reading(url, Contents::JobsAndEventLog)?;
+    Ok((jobs_to_read(&connector), log_to_read(&connector, true)))
+}
+
+/// The jobs' database, to be read as it is.
+pub(super) fn read_jobs(url: &str) -> Result<Arc<dyn JobStore>, StoreError> {
+    Ok(jobs_to_read(&Connector::reading(url, Contents::Jobs)?))
+}
+
+/// The log's database, to be read as it is.
+pub(super) fn read_log(url: &str) -> Result<Arc<dyn EventLog>, StoreError> {
+    Ok(log_to_read(&Connector::reading(url, Contents::EventLog)?, false))
+}
+
+fn jobs_to_read(connector: &Connector) -> Arc<dyn JobStore> {
+    let database = Database::new(connector, Purpose::Reading);
+    Arc::new(PostgresJobStore { database, leader: Leader::new(connector.clone()) })
+}
+
+fn log_to_read(connector: &Connector, shares_database: bool) -> Arc<dyn EventLog> {
+    let database = Database::new(connector, Purpose::Reading);
+    Arc::new(PostgresEventLog { database, node_id: String::new(), shares_database })
 }
 
 fn job_store(connector: &Connector) -> Result<Arc<dyn JobStore>, StoreError> {

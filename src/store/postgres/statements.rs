@@ -291,6 +291,17 @@ statement! {
 
 statement! {
     Pg on PgConnection:
+    /// Removes the rows of the groups of the log's first events, up to a sequence.
+    TrimGroups { cut: i64 as BigInt, } -> (),
+    "DELETE FROM event_log_groups AS held
+     USING event_log AS event
+     CROSS JOIN LATERAL json_array_elements_text(event.published_to) AS announced (group_name)
+     WHERE event.sequence <= ?
+       AND held.group_name = announced.group_name AND held.sequence = event.sequence"
+}
+
+statement! {
+    Pg on PgConnection:
     /// Whether nothing can be written.
     WritableState {} -> Bool,
     "SELECT current_setting('transaction_read_only')::boolean"

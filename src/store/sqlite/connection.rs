@@ -134,6 +134,7 @@ pub(super) struct FileManager {
     path: Arc<PathBuf>,
     uri: Arc<str>,
     durability: Durability,
+    is_read_only: bool,
     preparation: Option<Preparation>,
     /// Held while the file is prepared, so that two connections do not migrate at once.
     preparing: Arc<Mutex<()>>,
@@ -158,11 +159,17 @@ impl FileManager {
         Self { durability, ..self }
     }
 
+    /// The same file with connections that write nothing to it.
+    pub(super) fn read_only(self) -> Self {
+        Self { is_read_only: true, ..self }
+    }
+
     fn new(path: &Path, mode: &str, preparation: Option<Preparation>) -> Result<Self, StoreError> {
         Ok(Self {
             path: Arc::new(path.to_owned()),
             uri: url::sqlite_uri(path, mode)?.into(),
             durability: Durability::Full,
+            is_read_only: false,
             preparation,
             preparing: Arc::default(),
         })
@@ -177,7 +184,7 @@ impl FileManager {
         // The mode stays with the file. Setting it needs the file for oneself, so it is
         // not set where it is so already.
         let mode: String = sql::<Text>("PRAGMA journal_mode").get_result(connection)?;
-        if mode != "wal" {
+        if mode != "wal" && !self.is_read_only {
             connection.batch_execute("PRAGMA journal_mode = WAL")?;
         }
         let pending = migrations::pending(connection, preparation.contents)?;
@@ -204,6 +211,11 @@ impl ManageConnection for FileManager {
             .map_err(|error| self.unavailable(&format!("cannot be opened: {error}")))?;
         connection.batch_execute(CONNECTION_PRAGMAS)?;
         connection.batch_execute(self.durability.pragma())?;
+        if self.is_read_only {
+            // Opened for reading alone, SQLite would leave the files of its write-ahead
+            // log behind.
+            connection.batch_execute("PRAGMA query_only = ON")?;
+        }
         if let Some(preparation) = self.preparation {
             self.prepare(&mut connection, preparation)?;
         }

@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use super::connection::Database;
 use super::rows::EventRow;
 use super::schema::{event_log, event_log_groups, outbox};
-use crate::jobs::{CommittedEvent, Region, Scope, Timestamp, contractor_group};
+use crate::jobs::{CommittedEvent, Region, Scope, Sequence, Timestamp, contractor_group};
 use crate::store::values::{stored_sequence, to_json};
 use crate::store::{EventFilter, EventLog, LogEntry, StoreError};
 
@@ -43,6 +43,10 @@ impl EventLog for SqliteEventLog {
 
     fn read(&self, scope: &Scope, filter: &EventFilter) -> Result<Vec<CommittedEvent>, StoreError> {
         self.database.read(|connection| read(connection, scope, filter))
+    }
+
+    fn trim(&self, before: Timestamp, last: Sequence, limit: usize) -> Result<usize, StoreError> {
+        self.database.write(|connection| trim(connection, before, last, limit))
     }
 
     fn ping(&self) -> Result<(), StoreError> {
@@ -114,6 +118,36 @@ fn same_event(
             "the log holds event {logged} at sequence {sequence}, not event {event_id}"
         )))
     }
+}
+
+/// By the primary key, since the rows have no index by sequence.
+const TRIM_GROUPS: &str = "
+    DELETE FROM event_log_groups
+    WHERE (group_name, sequence) IN (
+        SELECT announced.value, event.sequence
+        FROM event_log AS event, json_each(CASE WHEN json_valid(event.published_to)
+                                               THEN event.published_to ELSE '[]' END) AS announced
+        WHERE event.sequence <= ?)";
+
+fn trim(
+    connection: &mut SqliteConnection,
+    before: Timestamp,
+    last: Sequence,
+    limit: usize,
+) -> Result<usize, StoreError> {
+    let first: Vec<(i64, String)> = event_log::table
+        .filter(event_log::sequence.le(stored_sequence(last)))
+        .order(event_log::sequence)
+        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+        .select((event_log::sequence, event_log::logged_at))
+        .load(connection)?;
+    let before = before.to_string();
+    let outlived = first.iter().take_while(|(_, logged_at)| *logged_at < before);
+    let Some((cut, _)) = outlived.last() else {
+        return Ok(0);
+    };
+    sql_query(TRIM_GROUPS).bind::<BigInt, _>(cut).execute(connection)?;
+    Ok(diesel::delete(event_log::table.filter(event_log::sequence.le(cut))).execute(connection)?)
 }
 
 /// The columns of an [`EventRow`].

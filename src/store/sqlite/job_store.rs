@@ -115,7 +115,8 @@ impl JobStore for SqliteJobStore {
     }
 }
 
-fn last_sequence(connection: &mut SqliteConnection) -> Result<Sequence, StoreError> {
+/// The last sequence that was taken.
+pub(super) fn last_sequence(connection: &mut SqliteConnection) -> Result<Sequence, StoreError> {
     let last: i64 = event_sequence::table.select(event_sequence::last).get_result(connection)?;
     number("event_sequence.last", last)
 }

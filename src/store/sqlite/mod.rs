@@ -13,6 +13,7 @@ mod gate;
 mod job_store;
 mod jobs;
 mod migrations;
+mod records;
 mod rows;
 mod schema;
 mod statements;
@@ -70,6 +71,37 @@ pub(super) fn open_log(
     checkpoint::start(manager.clone(), &gate);
     let (database, node_id) = (Database::new(manager, gate), node_id.to_owned());
     Ok(Arc::new(SqliteEventLog { database, node_id, shares_database: false }))
+}
+
+/// Jobs and log in one file, to be read as they are.
+pub(super) fn read_both(path: &Path) -> Result<JobsAndLog, StoreError> {
+    let database = read_file(path, Contents::JobsAndEventLog)?;
+    let log = SqliteEventLog {
+        database: database.clone(),
+        node_id: String::new(),
+        shares_database: true,
+    };
+    Ok((Arc::new(SqliteJobStore { database }), Arc::new(log)))
+}
+
+/// The jobs' file, to be read as it is.
+pub(super) fn read_jobs(path: &Path) -> Result<Arc<dyn JobStore>, StoreError> {
+    Ok(Arc::new(SqliteJobStore { database: read_file(path, Contents::Jobs)? }))
+}
+
+/// The log's file, to be read as it is.
+pub(super) fn read_log(path: &Path) -> Result<Arc<dyn EventLog>, StoreError> {
+    let database = read_file(path, Contents::EventLog)?;
+    Ok(Arc::new(SqliteEventLog { database, node_id: String::new(), shares_database: false }))
+}
+
+fn read_file(path: &Path, contents: Contents) -> Result<Database, StoreError> {
+    let preparation = Preparation { contents, migrate: false };
+    let file = FileManager::preparing(path, preparation)?.read_only();
+    file.connect()?;
+    let database = Database::new(file, Arc::default());
+    database.await_connections()?;
+    Ok(database)
 }
 
 /// A file that has to be in order, or is made so now.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::site::{Site, assign, cancel, create, hours, keyed, reschedule, sequences};
 use signalbox::jobs::{CommandRequest, CommittedEvent, ContractorId, Job, JobId, Scope, Version};
-use signalbox::store::JobFilter;
+use signalbox::store::{JobFilter, verify};
 
 /// A command on a small world, so that commands often meet: places in lists are taken
 /// modulo their length.
@@ -128,5 +128,7 @@ proptest! {
             world.commit(batch);
             world.check();
         }
+        let report = verify(&world.site.store).expect("the databases can be read");
+        prop_assert_eq!(report.faults(), 0, "{}", report);
     }
 }

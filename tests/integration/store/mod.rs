@@ -8,4 +8,5 @@ mod laws;
 mod migrations;
 mod outage;
 mod reads;
-mod site;
+pub mod site;
+mod verify;

@@ -62,6 +62,13 @@ impl Database {
         rows[0].count
     }
 
+    /// Writes what no part of the program would write.
+    pub fn run(&mut self, statements: &str) {
+        let unchecked = format!("PRAGMA foreign_keys = OFF; {statements}");
+        let outcome = self.0.batch_execute(&unchecked);
+        assert!(outcome.is_ok(), "{statements}: {outcome:?}");
+    }
+
     /// Keeps every other writer out until [`unlock`](Self::unlock).
     pub fn lock(&mut self) {
         self.0.batch_execute("BEGIN IMMEDIATE").expect("the lock is free");

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
 
 use serde_json::Value;
 
@@ -46,6 +47,25 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Runs another command to its end; answers exit code, standard output and standard error.
+pub fn run<'a>(arguments: impl IntoIterator<Item = &'a str>) -> (Option<i32>, String, String) {
+    let child = Command::new(env!("CARGO_BIN_EXE_signalbox"))
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    wait(child.expect("the program starts"))
+}
+
+/// Waits for the end of a program; answers exit code and what it wrote to its pipes.
+pub fn wait(child: Child) -> (Option<i32>, String, String) {
+    let (ended, end) = channel();
+    std::thread::spawn(move || ended.send(child.wait_with_output()));
+    let output = end.recv_timeout(PATIENCE).expect("it ends in time").expect("it is ours");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
 /// An HTTP answer.

@@ -57,7 +57,11 @@ impl Site {
     }
 
     pub async fn start_with(options: SiteOptions) -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
+        Self::start_in(TempDir::new().expect("a temporary folder"), options).await
+    }
+
+    /// The same in a folder that may have files of the site in it.
+    pub async fn start_in(folder: TempDir, options: SiteOptions) -> Self {
         let file = |name: &str| format!("sqlite://{}", folder.path().join(name).display());
         let config = ServerConfig {
             listen: "127.0.0.1:0".to_owned(),
