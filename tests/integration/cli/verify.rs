@@ -28,7 +28,7 @@ fn what_cannot_be_checked_is_not_called_clean() {
     for (url, complaint) in [
         (file("absent.db"), "cannot be opened"),
         (file("empty.db"), "lacks the migrations"),
-        ("mysql://host/db".to_owned(), "'mysql://host/db' is not of the form"),
+        ("mysql://host/db".to_owned(), "'mysql://host/db' is of neither form"),
     ] {
         let (code, output, said) = program::run(["verify", "--database-url", &url]);
         assert_eq!((code, output.as_str()), (Some(2), ""), "{url}");
