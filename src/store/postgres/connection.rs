@@ -41,31 +41,37 @@ const OUTCOME_ASK_INTERVAL: Duration = Duration::from_millis(50);
 /// half a second is told that the store is unavailable, and a node that stands still in
 /// the middle of a transaction holds the others up for two. The statements always find
 /// few rows by an index; a planner that knows an empty table's statistics would not see
-/// that, and planning each one anew takes longer than it does.
+/// that, and planning each one anew takes longer than it does. Compiling them takes longer
+/// still, and a plan that may not walk a table looks dear enough for it.
 const JOB_WRITE_SETTINGS: &str = "
     SET statement_timeout = '1s';
     SET lock_timeout = '500ms';
     SET idle_in_transaction_session_timeout = '2s';
     SET enable_seqscan = off;
     SET plan_cache_mode = force_generic_plan;
+    SET jit = off;
 ";
 
-/// For connections that write the log: nobody waits for them.
+/// For connections that write the log: nobody waits for them. They do wait for the disk,
+/// also beside the jobs. The writer knows how far it has come; a server that forgot some
+/// of that, and this process not with it, would leave a gap behind.
 const LOG_WRITE_SETTINGS: &str = "
     SET statement_timeout = '10s';
     SET idle_in_transaction_session_timeout = '10s';
     SET enable_seqscan = off;
     SET plan_cache_mode = force_generic_plan;
+    SET jit = off;
 ";
 
 /// For connections that read.
 const READ_SETTINGS: &str = "
     SET statement_timeout = '5s';
     SET idle_in_transaction_session_timeout = '10s';
+    SET jit = off;
 ";
 
 /// For connections that look at a database without changing it.
-const LOOK_SETTINGS: &str = "SET default_transaction_read_only = on;";
+const LOOK_SETTINGS: &str = "SET default_transaction_read_only = on; SET jit = off;";
 
 const BEGIN: &str = "BEGIN";
 const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -75,11 +81,8 @@ const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 pub(super) enum Purpose {
     /// Commands.
     Jobs,
-    /// The log, whose transactions also clear the outbox: a loss of power may take the
-    /// last of them, but never one without those after it, and they are done again.
-    LogBesideJobs,
-    /// The log in a database of its own.
-    LogAlone,
+    /// The log, be it beside the jobs or in a database of its own.
+    Log,
     /// To look at, for as long as it takes.
     Reading,
 }
@@ -88,8 +91,7 @@ impl Purpose {
     fn write_settings(self) -> String {
         match self {
             Self::Jobs => JOB_WRITE_SETTINGS.to_owned(),
-            Self::LogBesideJobs => format!("{LOG_WRITE_SETTINGS} SET synchronous_commit = off;"),
-            Self::LogAlone => LOG_WRITE_SETTINGS.to_owned(),
+            Self::Log => LOG_WRITE_SETTINGS.to_owned(),
             Self::Reading => LOOK_SETTINGS.to_owned(),
         }
     }

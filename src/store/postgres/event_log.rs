@@ -25,17 +25,19 @@ pub(super) struct PostgresEventLog {
 
 impl EventLog for PostgresEventLog {
     fn append(&self, entries: &[LogEntry], clear_outbox: bool) -> Result<(), StoreError> {
-        let Some(last) = entries.iter().map(|entry| entry.event.sequence).max() else {
+        let insert = self.insert(entries)?;
+        let sequences = insert.sequences.iter().copied();
+        let (Some(first), Some(last)) = (sequences.clone().min(), sequences.max()) else {
             return Ok(());
         };
-        let insert = self.insert(entries)?;
         self.database.write(|connection| {
             let logged: i64 = (&insert).get_result(connection)?;
             if usize::try_from(logged) != Ok(entries.len()) {
                 refuse_displaced(connection, &insert)?;
             }
             if clear_outbox && self.shares_database {
-                ClearOutbox { last: stored_sequence(last) }.execute(connection)?;
+                // They have no gap.
+                ClearOutbox { first, last }.execute(connection)?;
             }
             Ok(())
         })

@@ -112,7 +112,7 @@ impl JobStore for PostgresJobStore {
 
     fn clear_outbox(&self, last: Sequence) -> Result<(), StoreError> {
         self.database.write(|connection| {
-            ClearOutbox { last: stored_sequence(last) }.execute(connection)?;
+            ClearOutbox { first: 1, last: stored_sequence(last) }.execute(connection)?;
             Ok(())
         })
     }

@@ -33,9 +33,7 @@ use super::{EventLog, JobStore, JobsAndLog, StoreError};
 pub(super) fn open_both(url: &str, node_id: &str, migrate: bool) -> Result<JobsAndLog, StoreError> {
     let connector = Connector::new(url, Contents::JobsAndEventLog, migrate);
     let jobs = job_store(&connector)?;
-    // An event leaves the outbox in the transaction that logs it, so a loss of power that
-    // takes one takes both, and the event is logged again.
-    let database = Database::new(&connector, Purpose::LogBesideJobs);
+    let database = Database::new(&connector, Purpose::Log);
     let node_id = node_id.to_owned();
     let log = PostgresEventLog { database, node_id, shares_database: true };
     Ok((jobs, Arc::new(log)))
@@ -56,7 +54,7 @@ pub(super) fn open_log(
     if let Err(error) = connector.try_once() {
         log::warn!("the event log cannot be used yet: {error}");
     }
-    let database = Database::new(&connector, Purpose::LogAlone);
+    let database = Database::new(&connector, Purpose::Log);
     let node_id = node_id.to_owned();
     Ok(Arc::new(PostgresEventLog { database, node_id, shares_database: false }))
 }

@@ -284,9 +284,9 @@ statement! {
 
 statement! {
     Pg on PgConnection:
-    /// Removes events from the outbox, up to a sequence.
-    ClearOutbox { last: i64 as BigInt, } -> (),
-    "DELETE FROM outbox WHERE sequence <= ?"
+    /// Removes events from the outbox, from one sequence to another.
+    ClearOutbox { first: i64 as BigInt, last: i64 as BigInt, } -> (),
+    "DELETE FROM outbox WHERE sequence >= ? AND sequence <= ?"
 }
 
 statement! {
