@@ -1,7 +1,7 @@
 //! One binary for all tests that need more than one module: a link is the slow part.
 
-mod crash;
 mod failure_domains;
+mod faults;
 mod http;
 mod hub;
 mod layers;
