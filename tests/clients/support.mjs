@@ -13,6 +13,7 @@ import { join } from "node:path";
 
 import * as signalR from "@microsoft/signalr";
 
+import { databaseUrl, dropDatabase } from "./database.mjs";
 import { Program } from "./program.mjs";
 import { within } from "./waiting.mjs";
 
@@ -30,7 +31,7 @@ export class Server extends Program {
    */
   static async serve({ port = 0, folder, args = [] } = {}) {
     const home = folder ?? (await temporaryFolder());
-    const database = `sqlite://${join(home, "signalbox.db")}`;
+    const database = databaseUrl(home);
     return Server.start(home, ["serve", "--listen", `127.0.0.1:${port}`, "--database-url", database, "--jwt-secret", SECRET, ...args]);
   }
 
@@ -62,6 +63,7 @@ export class Server extends Program {
   /** Ends the server if it runs, and removes its data. */
   async dispose() {
     await super.dispose();
+    dropDatabase(this.folder);
     await rm(this.folder, { recursive: true, force: true });
   }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use signalbox::pipeline::{CommandError, Panic, PartState, PipelineConfig};
 use signalbox::signalr::{ConnectionOptions, HubOptions};
 
-use crate::support::database::Database;
+use crate::support::database::{Database, TestDatabase};
 use crate::support::site::{REGION, Site, SiteOptions};
 use crate::support::websocket::HubClient;
 use crate::support::{PATIENCE, until};
@@ -101,9 +101,8 @@ async fn a_job_actor_that_panics_comes_back() {
 
 #[actix_web::test]
 async fn commands_and_deliveries_go_on_while_the_log_is_gone() {
-    // The log's file lies in a folder that does not exist yet.
     let options = SiteOptions {
-        event_log: Some("later/log.db"),
+        event_log: Some(TestDatabase::absent()),
         pipeline: PipelineConfig {
             // Smaller than what is to be logged: the rest must come from the outbox.
             log_queue_events_max: 10,
@@ -121,10 +120,11 @@ async fn commands_and_deliveries_go_on_while_the_log_is_gone() {
     until("the log is known to be down", async || progress.log_state() == PartState::Down).await;
     assert_eq!(progress.logged(), 0);
 
-    std::fs::create_dir(site.path("later")).expect("the folder can be made");
+    let log = site.event_log.as_ref().expect("a log of its own");
+    log.create();
     assert!(progress.wait_logged(last, PATIENCE).await, "the log is caught up with");
     change_jobs(&site).await;
-    assert_logged_once(&site, Database::open(&site.path("later/log.db"))).await;
+    assert_logged_once(&site, log.open()).await;
     until("the log is known to be up", async || progress.log_state() == PartState::Up).await;
 }
 

@@ -1,8 +1,8 @@
 //! One binary for all tests that need more than one module: a link is the slow part.
 
 mod cli;
-mod crash;
 mod failure_domains;
+mod faults;
 mod http;
 mod hub;
 mod layers;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use signalbox::pipeline::PartState;
 
 use super::{draft, merged, path, times};
+use crate::support::database::TestDatabase;
 use crate::support::http_client::Api;
 use crate::support::site::{REGION, Site, SiteOptions, token, window};
 use crate::support::until;
@@ -174,8 +175,8 @@ async fn a_contractor_sees_who_took_a_job_away_but_not_the_job_any_more() {
 
 #[actix_web::test]
 async fn events_that_are_not_logged_yet_are_listed_all_the_same() {
-    let options = || SiteOptions { event_log: Some("later/log.db"), ..SiteOptions::default() };
-    let scene = Scene::start(options()).await;
+    let event_log = Some(TestDatabase::absent());
+    let scene = Scene::start(SiteOptions { event_log, ..SiteOptions::default() }).await;
     let progress = &scene.site.server.pipeline.progress;
     until("the log is down", async || progress.log_state() == PartState::Down).await;
     let listed = async |query| {
@@ -187,7 +188,7 @@ async fn events_that_are_not_logged_yet_are_listed_all_the_same() {
     assert_eq!(listed("limit=2&after=1").await, (200, all[1..3].to_vec(), 3));
     assert_eq!(listed("type=JobCancelled").await, (200, all[4..].to_vec(), 5));
 
-    std::fs::create_dir(scene.site.path("later")).expect("the folder can be made");
+    scene.site.event_log.as_ref().expect("a log of its own").create();
     until("all is logged", async || progress.logged() == 5).await;
     assert_eq!(listed("").await, (200, all, 5));
 }

@@ -5,6 +5,7 @@ use signalbox::http::Origins;
 use signalbox::pipeline::PartState;
 
 use super::{draft, path, times};
+use crate::support::database::TestDatabase;
 use crate::support::http_client::Api;
 use crate::support::site::{Site, SiteOptions};
 use crate::support::until;
@@ -155,7 +156,7 @@ async fn a_server_in_order_says_so_to_anyone() {
 
 #[actix_web::test]
 async fn a_server_without_its_log_is_ready() {
-    let options = SiteOptions { event_log: Some("later/log.db"), ..SiteOptions::default() };
+    let options = SiteOptions { event_log: Some(TestDatabase::absent()), ..SiteOptions::default() };
     let site = Site::start_with(options).await;
     let api = Api::admin(&site);
     api.created_job(&draft(0)).await;
@@ -170,7 +171,7 @@ async fn a_server_without_its_log_is_ready() {
 async fn a_server_without_its_jobs_is_alive_but_serves_nothing() {
     let site = Site::start().await;
     let (api, job) = (Api::admin(&site), Api::admin(&site).created_job(&draft(0)).await);
-    std::fs::remove_file(site.path("signalbox.db")).expect("the file can be removed");
+    site.take_database_away();
     assert_eq!(api.get("/healthz").send().await.status, 200);
     let ready = api.get("/readyz").send().await;
     let state = (ready.status, &ready.body["ready"], &ready.body["jobStore"]);

@@ -6,6 +6,7 @@ use signalbox::pipeline::Panic;
 use signalbox::signalr::{ConnectionOptions, HubOptions};
 
 use super::{connect, done, join};
+use crate::support::database::TestDatabase;
 use crate::support::raw_websocket::{RawSocket, Received, invocation};
 use crate::support::site::{REGION, Site, SiteOptions, token};
 use crate::support::until;
@@ -95,7 +96,7 @@ async fn what_a_former_process_relayed_is_read_from_the_log() {
 async fn what_a_former_process_did_not_log_is_not_missed() {
     // No folder, no log: the outbox keeps the events, and the next process relays them
     // before it has connections.
-    let options = SiteOptions { event_log: Some("missing/log.db"), ..SiteOptions::default() };
+    let options = SiteOptions { event_log: Some(TestDatabase::absent()), ..SiteOptions::default() };
     let site = Site::start_with(options).await;
     for day in 0..5 {
         site.job(day, None).await;

@@ -2,7 +2,6 @@ use super::site::{
     Site, assign, cancel, create, hours, job_of, keyed, noon, outcomes, reschedule, sequences,
 };
 use signalbox::jobs::{CommandRequest, EventType, JobId, JobStatus, Scope};
-use signalbox::store::open;
 
 #[test]
 fn a_job_is_read_as_it_was_created() {
@@ -82,10 +81,7 @@ fn sequences_have_no_gap_across_batches_and_refusals() {
 fn sequences_go_on_after_the_store_was_closed() {
     let site = Site::new();
     site.job(hours(9, 10), &[]);
-    let Site { folder, store } = site;
-    drop(store);
-    let store = open(&super::site::config(&folder)).expect("the store opens again");
-    let site = Site { folder, store };
+    let site = site.reopened();
     let events = site.commit(&[create("north", hours(9, 10), &[])]).events;
     assert_eq!(sequences(&events), [2]);
 }

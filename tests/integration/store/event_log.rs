@@ -1,13 +1,10 @@
-use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text};
-
 use super::site::{
-    Site, assign, config, create, entries, hours, noon, own, region, regions, reschedule, sequences,
+    Site, assign, create, entries, hours, noon, own, region, regions, reschedule, sequences,
 };
 use signalbox::jobs::{
     CommittedEvent, EventId, EventType, Scope, contractor_group, dispatch_group,
 };
-use signalbox::store::{EventFilter, LogEntry, StoreError, open};
+use signalbox::store::{EventFilter, LogEntry, StoreError};
 
 fn read(site: &Site, scope: &Scope, filter: &EventFilter) -> Vec<u64> {
     sequences(&site.store.log.read(scope, filter).expect("the log works"))
@@ -82,29 +79,14 @@ fn a_row_says_who_logged_it_and_when() {
         .map(|(event, published_at)| LogEntry { event, published_at })
         .collect();
     site.store.log.append(&entries, true).expect("the log works");
-    let url = site.path("jobs.db");
-    let mut shell = SqliteConnection::establish(&url.display().to_string()).expect("the file");
-    let rows: Vec<Row> = diesel::sql_query(
-        "SELECT sequence, node_id, published_at, logged_at FROM event_log ORDER BY sequence",
-    )
-    .load(&mut shell)
-    .expect("the table");
+    let mut database = site.database.open();
+    let rows = database.event_log();
     assert_eq!(rows.iter().map(|row| row.sequence).collect::<Vec<_>>(), [1, 2]);
-    assert!(rows.iter().all(|row| row.node_id == "node-1" && row.logged_at.ends_with('Z')));
-    assert_eq!(rows[0].published_at.as_deref(), Some("2026-03-01T12:00:00.000Z"));
-    assert_eq!(rows[1].published_at, None);
-}
-
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = BigInt)]
-    sequence: i64,
-    #[diesel(sql_type = Text)]
-    node_id: String,
-    #[diesel(sql_type = Nullable<Text>)]
-    published_at: Option<String>,
-    #[diesel(sql_type = Text)]
-    logged_at: String,
+    assert!(rows.iter().all(|row| row.node_id == "node-1"));
+    let times = database.log_times();
+    assert!(times.iter().all(|row| row.logged_at.ends_with('Z')));
+    assert_eq!(times[0].published_at.as_deref(), Some("2026-03-01T12:00:00.000Z"));
+    assert_eq!(times[1].published_at, None);
 }
 
 #[test]
@@ -148,28 +130,11 @@ fn filters_and_scopes_keep_what_they_name() {
 fn a_log_of_its_own_leaves_the_outbox_alone() {
     let site = Site::with_missing_log();
     assert!(!site.store.log_shares_database);
-    std::fs::create_dir(site.path("log")).expect("a folder");
+    site.log_database().create();
     site.job(hours(9, 10), &[]);
     log(&site, site.outbox());
     assert_eq!(read(&site, &Scope::All, &any()), [1]);
     assert_eq!(sequences(&site.outbox()), [1]);
-}
-
-#[test]
-fn another_name_of_the_jobs_file_is_the_same_database() {
-    let folder = super::site::folder();
-    let path = folder.path().display();
-    let mut config = config(&folder);
-    // The name counts before there is a file, and the file once there is one.
-    for name in ["jobs.db", "./jobs.db", "link.db"] {
-        config.event_log_database_url = Some(format!("sqlite://{path}/{name}"));
-        assert!(open(&config).expect("the store opens").log_shares_database, "{name}");
-        #[cfg(unix)]
-        let _ = std::os::unix::fs::symlink(
-            folder.path().join("jobs.db"),
-            folder.path().join("link.db"),
-        );
-    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-use super::site::{Site, config, create, hours, keyed, noon, outcomes, reschedule};
-use signalbox::store::{IDEMPOTENCY_KEY_LIFETIME_MILLIS, open};
+use super::site::{Site, create, hours, keyed, noon, outcomes, reschedule};
+use signalbox::store::IDEMPOTENCY_KEY_LIFETIME_MILLIS;
 
 #[test]
 fn a_repeated_command_gets_the_stored_answer_and_makes_no_event() {
@@ -25,13 +25,11 @@ fn a_command_repeated_within_its_batch_is_done_once() {
 
 #[test]
 fn a_key_is_known_after_the_store_was_closed() {
-    let Site { folder, store } = Site::new();
+    let site = Site::new();
     let command = keyed(create("north", hours(9, 10), &[]), "key", 1);
     let batch = std::slice::from_ref(&command);
-    let first = store.jobs.commit(batch, noon()).expect("the store works");
-    drop(store);
-    let store = open(&config(&folder)).expect("the store opens again");
-    let again = store.jobs.commit(batch, noon()).expect("the store works");
+    let first = site.commit(batch);
+    let again = site.reopened().commit(batch);
     assert_eq!(again.answers, first.answers);
     assert!(again.events.is_empty());
 }

@@ -1,12 +1,11 @@
-//! The store on real SQLite files.
+//! The store on a real database, of the kind that the tests run on; `sqlite/` is about
+//! SQLite's files, and uses them on any run.
 
-mod checkpoint;
 mod commit;
 mod event_log;
 mod idempotency;
 mod laws;
-mod migrations;
-mod outage;
 mod reads;
 pub mod site;
+mod sqlite;
 mod verify;

@@ -1,6 +1,5 @@
-//! A store on files of its own, and the commands that tests give it.
+//! A store on a database of its own, and the commands that tests give it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use signalbox::jobs::{
@@ -9,34 +8,54 @@ use signalbox::jobs::{
     Regions, RescheduleJob, Role, Scope, Subject, Timestamp, Window,
 };
 use signalbox::store::{Committed, LogEntry, Store, StoreConfig, open};
-use tempfile::TempDir;
 
-/// A folder with an open store in it.
+use crate::support::database::TestDatabase;
+
+/// A database with an open store on it.
 pub struct Site {
-    /// Removed with all that is in it when the test ends.
-    pub folder: TempDir,
-    /// Open.
+    /// Open; closed before the databases go.
     pub store: Store,
+    /// Removed when the test ends.
+    pub database: TestDatabase,
+    /// The log's own, if it has one.
+    pub event_log: Option<TestDatabase>,
 }
 
 impl Site {
     /// With the log in the jobs' database.
     pub fn new() -> Self {
-        let folder = folder();
-        let store = open(&config(&folder)).expect("the store opens");
-        Self { folder, store }
+        Self::on(TestDatabase::new())
     }
 
-    /// With a log in `log/events.db`; the folder `log` is not there yet.
+    /// The same, on this database.
+    pub fn on(database: TestDatabase) -> Self {
+        let store = open(&config(&database)).expect("the store opens");
+        Self { store, database, event_log: None }
+    }
+
+    /// With a log of its own, which is not there yet.
     pub fn with_missing_log() -> Self {
-        let folder = folder();
-        let store = open(&config_with_log(&folder)).expect("the store opens without its log");
-        Self { folder, store }
+        Self::with_log(TestDatabase::new(), TestDatabase::absent())
     }
 
-    /// A file or folder of the site.
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+    /// With this log of its own, which may be absent.
+    pub fn with_log(database: TestDatabase, log: TestDatabase) -> Self {
+        let config = StoreConfig { event_log_database_url: Some(log.url()), ..config(&database) };
+        let store = open(&config).expect("the store opens without its log");
+        Self { store, database, event_log: Some(log) }
+    }
+
+    /// The log's own database.
+    pub fn log_database(&self) -> &TestDatabase {
+        self.event_log.as_ref().expect("a log of its own")
+    }
+
+    /// The same with a store that is opened anew, and the log in the jobs' database.
+    pub fn reopened(self) -> Self {
+        let Self { store, database, event_log } = self;
+        drop(store);
+        let store = open(&config(&database)).expect("the store opens again");
+        Self { store, database, event_log }
     }
 
     /// Commits a batch at a fixed time.
@@ -91,25 +110,14 @@ impl Site {
     }
 }
 
-/// An empty folder.
-pub fn folder() -> TempDir {
-    tempfile::tempdir().expect("a folder for the test")
-}
-
 /// One database for all.
-pub fn config(folder: &TempDir) -> StoreConfig {
+pub fn config(database: &TestDatabase) -> StoreConfig {
     StoreConfig {
-        database_url: format!("sqlite://{}/jobs.db", folder.path().display()),
+        database_url: database.url(),
         event_log_database_url: None,
         node_id: "node-1".into(),
         migrate: true,
     }
-}
-
-/// A log of its own.
-pub fn config_with_log(folder: &TempDir) -> StoreConfig {
-    let url = format!("sqlite://{}/log/events.db", folder.path().display());
-    StoreConfig { event_log_database_url: Some(url), ..config(folder) }
 }
 
 /// The time at which the tests' commands are decided.

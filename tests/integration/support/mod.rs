@@ -2,13 +2,17 @@
 
 pub mod database;
 pub mod http_client;
+pub mod postgres;
 pub mod program;
+pub mod random;
 pub mod raw_websocket;
+pub mod redis;
+pub mod service;
 pub mod site;
 pub mod websocket;
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long anything that a test waits for may take: far longer than it does, so
 /// that a slow machine fails no test.
@@ -22,4 +26,13 @@ pub async fn until<F: Future<Output = bool>>(name: &str, condition: impl Fn() ->
         }
     };
     assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "waited too long until {name}");
+}
+
+/// The same for a test that has threads instead of tasks.
+pub fn wait_until(name: &str, mut condition: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !condition() {
+        assert!(since.elapsed() < PATIENCE, "waited too long until {name}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

@@ -2,36 +2,93 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 
 use serde_json::Value;
 
-use super::PATIENCE;
+use super::database::TestDatabase;
+use super::service::{ending_with_this, send_signal};
 use super::site::SECRET;
+use super::{PATIENCE, wait_until};
 
-/// `signalbox serve` on a database file; killed when dropped.
-pub struct Program {
-    child: Child,
-    pub address: String,
+/// Leaves the program's log lines among the test's own when it is set.
+const SHOW_LOG: &str = "SIGNALBOX_TEST_LOG";
+
+/// How to run `signalbox serve`.
+#[derive(Debug, Clone)]
+pub struct Serve {
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    /// What runs the program in its own place, with limits or conditions.
+    within: Vec<String>,
 }
 
-impl Program {
-    pub fn serve(database: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_signalbox"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--jwt-secret", SECRET])
-            .args(["--database-url", &format!("sqlite://{}", database.display())])
+impl Serve {
+    pub fn on(database: &TestDatabase) -> Self {
+        let arguments = ["serve", "--jwt-secret", SECRET, "--database-url", &database.url()];
+        Self {
+            arguments: arguments.map(str::to_owned).to_vec(),
+            environment: Vec::new(),
+            within: Vec::new(),
+        }
+    }
+
+    pub fn flag(mut self, name: &str, value: &str) -> Self {
+        self.arguments.extend([name.to_owned(), value.to_owned()]);
+        self
+    }
+
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn within(mut self, command: &[&str]) -> Self {
+        self.within = command.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// Starts the program, and waits until it is ready.
+    pub fn start(&self) -> Program {
+        let log =
+            if std::env::var_os(SHOW_LOG).is_some() { Stdio::inherit() } else { Stdio::null() };
+        let mut child = ending_with_this("KILL")
+            .args(&self.within)
+            .arg(env!("CARGO_BIN_EXE_signalbox"))
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .expect("the program starts");
         let mut output = BufReader::new(child.stdout.take().expect("its output is a pipe"));
         let mut line = String::new();
         output.read_line(&mut line).expect("it says when it is ready");
-        let address = line.trim().strip_prefix("signalbox ready on http://");
-        let address = address.unwrap_or_else(|| panic!("not ready: {line}")).to_owned();
-        Self { child, address }
+        assert!(line.starts_with("signalbox ready on http://"), "not ready: {line}");
+        Program { child }
+    }
+}
+
+/// `signalbox serve` in a process of its own; killed when dropped.
+pub struct Program {
+    child: Child,
+}
+
+impl Program {
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to stop in order; whether it ended well.
+    pub fn stop(mut self) -> bool {
+        send_signal(self.child.id(), "TERM");
+        let mut status = None;
+        wait_until("the program has stopped", || {
+            status = self.child.try_wait().expect("it is ours");
+            status.is_some()
+        });
+        status.is_some_and(|status| status.success())
     }
 
     /// SIGKILL: nothing of it runs any more when this returns.
@@ -97,11 +154,19 @@ impl Caller {
         Ok(Self { stream: BufReader::new(stream), token: token.to_owned() })
     }
 
-    pub fn call(&mut self, method: &str, path: &str, body: &Value) -> std::io::Result<Answer> {
+    /// Sends a change under an idempotency key, and reads its answer.
+    pub fn change(
+        &mut self,
+        method: &str,
+        path: &str,
+        key: &str,
+        body: &Value,
+    ) -> std::io::Result<Answer> {
         let body = body.to_string();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+             Idempotency-Key: {key}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
             self.token,
             body.len()
         );

@@ -1,6 +1,5 @@
-//! A server in the test's own process, on real files, with somebody to call it.
+//! A server in the test's own process, on a real database, with somebody to call it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -15,26 +14,27 @@ use signalbox::pipeline::{CommandError, PipelineConfig};
 use signalbox::server::{RunningServer, ServerConfig, start};
 use signalbox::signalr::HubOptions;
 use signalbox::store::StoreConfig;
-use tempfile::TempDir;
 
-use super::database::Database;
+use super::database::{Database, TestDatabase};
 
 pub const SECRET: &str = "a secret for tests, of 32 bytes or more";
 pub const REGION: &str = "north";
 
-/// A running server and its folder.
+/// A running server and its databases.
 pub struct Site {
     pub server: RunningServer,
-    pub folder: TempDir,
     config: ServerConfig,
+    database: TestDatabase,
+    /// The log's own, if it has one.
+    pub event_log: Option<TestDatabase>,
 }
 
 /// What a test wants otherwise.
 pub struct SiteOptions {
     pub pipeline: PipelineConfig,
     pub hub: HubOptions,
-    /// The log's own database file, below the site's folder.
-    pub event_log: Option<&'static str>,
+    /// The log's own database.
+    pub event_log: Option<TestDatabase>,
     pub origins: Origins,
 }
 
@@ -57,17 +57,12 @@ impl Site {
     }
 
     pub async fn start_with(options: SiteOptions) -> Self {
-        Self::start_in(TempDir::new().expect("a temporary folder"), options).await
-    }
-
-    /// The same in a folder that may have files of the site in it.
-    pub async fn start_in(folder: TempDir, options: SiteOptions) -> Self {
-        let file = |name: &str| format!("sqlite://{}", folder.path().join(name).display());
+        let (database, event_log) = (TestDatabase::new(), options.event_log);
         let config = ServerConfig {
             listen: "127.0.0.1:0".to_owned(),
             store: StoreConfig {
-                database_url: file("signalbox.db"),
-                event_log_database_url: options.event_log.map(file),
+                database_url: database.url(),
+                event_log_database_url: event_log.as_ref().map(TestDatabase::url),
                 node_id: "test".to_owned(),
                 migrate: true,
             },
@@ -79,28 +74,28 @@ impl Site {
             stop_timeout: Duration::from_secs(5),
         };
         let server = start(config.clone()).expect("the server starts");
-        Self { server, folder, config }
+        Self { server, config, database, event_log }
     }
 
-    /// Stops the server, and starts another one on the same folder.
+    /// Stops the server, and starts another one on the same databases.
     pub async fn restart(self) -> Self {
-        let Self { server, folder, config } = self;
-        server.stop().await;
-        let server = start(config.clone()).expect("the server starts again");
-        Self { server, folder, config }
+        self.server.stop().await;
+        let server = start(self.config.clone()).expect("the server starts again");
+        Self { server, ..self }
     }
 
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.server.address)
     }
 
-    pub fn path(&self, file: &str) -> PathBuf {
-        self.folder.path().join(file)
+    /// A look into the jobs' database; the log's too, unless it has its own.
+    pub fn database(&self) -> Database {
+        self.database.open()
     }
 
-    /// The jobs' database; the log's too, unless it has its own.
-    pub fn database(&self) -> Database {
-        Database::open(&self.path("signalbox.db"))
+    /// The jobs' database cannot be reached from now on.
+    pub fn take_database_away(&self) {
+        self.database.take_away();
     }
 
     pub async fn submit(&self, command: Command) -> Result<Receipt, CommandError> {
@@ -154,7 +149,17 @@ impl Site {
 
 /// A token of a test's caller, good for ten minutes.
 pub fn token(role: &str, regions: &[&str], contractor: Option<ContractorId>) -> String {
-    let until = SystemTime::now() + Duration::from_secs(600);
+    lasting_token(Duration::from_secs(600), role, regions, contractor)
+}
+
+/// The same, good for so long.
+pub fn lasting_token(
+    lifetime: Duration,
+    role: &str,
+    regions: &[&str],
+    contractor: Option<ContractorId>,
+) -> String {
+    let until = SystemTime::now() + lifetime;
     let claims = Claims {
         sub: format!("{role}-1"),
         exp: until.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs(),

@@ -17,37 +17,46 @@ pub struct HubClient {
 impl HubClient {
     /// Connects without negotiation, and shakes hands.
     pub async fn connect(url: &str, token: &str) -> Self {
+        Self::try_connect(url, token).await.expect("the handshake is accepted")
+    }
+
+    /// The same; none when the server is away, or goes away meanwhile.
+    pub async fn try_connect(url: &str, token: &str) -> Option<Self> {
         let (_, socket) = awc::Client::new()
             .ws(url)
             .header("Authorization", format!("Bearer {token}"))
             .max_frame_size(1024 * 1024)
             .connect()
             .await
-            .expect("the upgrade is accepted");
+            .ok()?;
         let mut client = Self { socket, buffered: Vec::new() };
-        client.send_text("{\"protocol\":\"json\",\"version\":1}\u{1e}").await;
-        assert_eq!(client.next().await, Some(json!({})), "the handshake is accepted");
-        client
+        client.try_send("{\"protocol\":\"json\",\"version\":1}\u{1e}").await?;
+        (client.next().await? == json!({})).then_some(client)
     }
 
-    pub async fn send_text(&mut self, text: &str) {
+    async fn try_send(&mut self, text: &str) -> Option<()> {
         let message = Message::Text(text.to_owned().into());
-        self.socket.send(message).await.expect("the connection is open");
+        self.socket.send(message).await.ok()
     }
 
     /// Calls a method, and answers its completion; events before it stay readable.
     pub async fn invoke(&mut self, target: &str, arguments: Value) -> Value {
+        self.try_invoke(target, arguments).await.expect("the connection stays open")
+    }
+
+    /// The same; none when the connection ends before the answer.
+    pub async fn try_invoke(&mut self, target: &str, arguments: Value) -> Option<Value> {
         let call = json!({
             "type": 1, "invocationId": "i", "target": target, "arguments": arguments,
         });
-        self.send_text(&format!("{call}\u{1e}")).await;
+        self.try_send(&format!("{call}\u{1e}")).await?;
         let mut passed = Vec::new();
         loop {
-            let message = self.next().await.expect("the connection stays open");
+            let message = self.next().await?;
             if message["type"] == 3 {
                 passed.append(&mut self.buffered);
                 self.buffered = passed;
-                return message;
+                return Some(message);
             }
             passed.push(message);
         }

@@ -9,7 +9,9 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::site::{Site, config, config_with_log, folder, hours, sequences};
+use super::super::site::{self, Site, entries as log_entries, hours, sequences};
+use super::{config, config_with_log, folder};
+use crate::support::database::TestDatabase;
 use signalbox::store::{StoreConfig, StoreError, open, pending_migrations};
 
 /// The folders of all migrations, in the order of their versions.
@@ -125,17 +127,13 @@ fn a_file_with_migrations_pending_is_not_opened_unless_they_may_be_applied() {
 
 #[test]
 fn an_older_file_gets_what_it_lacks_and_keeps_its_rows() {
-    let folder = folder();
-    fs::create_dir(folder.path().join("log")).expect("a folder");
     // A file that knew the jobs alone, since the log was elsewhere.
-    let site = Site { store: open(&config_with_log(&folder)).expect("the store opens"), folder };
+    let site = Site::with_log(TestDatabase::sqlite(), TestDatabase::sqlite());
     let id = site.job(hours(9, 10), &[]);
-    let Site { folder, store } = site;
-    drop(store);
-    assert_eq!(pending_migrations(&config(&folder)).expect("a file").len(), 1);
-    let site = Site { store: open(&config(&folder)).expect("the store opens"), folder };
+    assert_eq!(pending_migrations(&site::config(&site.database)).expect("a file").len(), 1);
+    let site = site.reopened();
     assert_eq!(site.read(id).id, id);
-    let events = super::site::entries(site.outbox());
+    let events = log_entries(site.outbox());
     site.store.log.append(&events, true).expect("the log works");
     assert_eq!(sequences(&site.outbox()), Vec::<u64>::new());
 }

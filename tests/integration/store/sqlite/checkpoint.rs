@@ -3,19 +3,19 @@
 use std::fs;
 use std::time::Instant;
 
-use super::site::{Site, hours, reschedule};
+use super::super::site::{Site, hours, reschedule};
 use crate::support::PATIENCE;
 
 /// How often a write-ahead log has begun anew, as its header counts: four bytes from
 /// the thirteenth on (SQLite's file format, section 4.1).
 fn begun_anew(site: &Site) -> u32 {
-    let log = fs::read(site.path("jobs.db-wal")).expect("a write-ahead log");
+    let log = fs::read(site.database.file().with_extension("db-wal")).expect("a write-ahead log");
     u32::from_be_bytes(log[12..16].try_into().expect("four bytes"))
 }
 
 #[test]
 fn the_write_ahead_log_begins_anew_while_commands_go_on() {
-    let site = Site::new();
+    let site = super::site();
     let job = site.job(hours(9, 10), &[]);
     let (first, since) = (begun_anew(&site), Instant::now());
     let mut moves = 0;

@@ -1,0 +1,146 @@
+//! PostgreSQL and Redis fail, and nodes beside one another.
+
+use super::scene::{Scene, fixed_address, random, rounds, serve};
+use crate::support::database::TestDatabase;
+use crate::support::postgres::{Durability, Postgres, Stop};
+use crate::support::program::{Program, Serve};
+use crate::support::redis::Redis;
+
+/// PostgreSQL stops like this under load, and comes back, some times over.
+fn postgres_comes_and_goes(how: &[Stop]) {
+    let mut random = random();
+    let mut postgres = Postgres::start(Durability::Full);
+    let (database, address) = (TestDatabase::on(&postgres), fixed_address());
+    let program = serve(&database, &address).start();
+    let scene = Scene::start(&[address], &mut random);
+    for how in how.iter().cycle().take(how.len() * rounds(2)) {
+        let changes = random.between(50, 300);
+        scene.load.wait_for_changes(usize::try_from(changes).expect("few"));
+        postgres.stop(*how);
+        scene.load.wait_for_refusals(20);
+        postgres.start_again();
+    }
+    scene.load.wait_for_changes(200);
+    scene.finish(vec![program], &database, &database);
+}
+
+#[test]
+#[ignore = "there is no store on PostgreSQL yet"]
+fn a_postgres_that_is_stopped_is_waited_for() {
+    postgres_comes_and_goes(&[Stop::Fast, Stop::Immediate]);
+}
+
+#[test]
+#[ignore = "there is no store on PostgreSQL yet"]
+fn a_postgres_that_is_killed_keeps_what_was_acknowledged() {
+    postgres_comes_and_goes(&[Stop::Kill]);
+}
+
+/// Nodes on one PostgreSQL, with or without a Redis between them.
+struct Nodes {
+    postgres: Postgres,
+    database: TestDatabase,
+    addresses: Vec<String>,
+    serves: Vec<Serve>,
+}
+
+impl Nodes {
+    fn new(count: usize, redis: Option<&Redis>) -> Self {
+        let postgres = Postgres::start(Durability::Full);
+        let database = TestDatabase::on(&postgres);
+        let addresses: Vec<String> = (0..count).map(|_| fixed_address()).collect();
+        let named = |(number, address): (usize, &String)| {
+            let serve = serve(&database, address).flag("--node-id", &format!("node-{number}"));
+            match redis {
+                Some(redis) => serve.flag("--redis-url", &redis.url()),
+                None => serve,
+            }
+        };
+        let serves = addresses.iter().enumerate().map(named).collect();
+        Self { postgres, database, addresses, serves }
+    }
+
+    fn start(&self) -> Vec<Program> {
+        self.serves.iter().map(Serve::start).collect()
+    }
+
+    fn finish(self, scene: Scene, programs: Vec<Program>) {
+        scene.finish(programs, &self.database, &self.database);
+        drop(self.postgres);
+    }
+}
+
+/// Two nodes, while something happens to the Redis between them.
+fn redis_fails(fault: impl Fn(&mut Redis, &Scene)) {
+    let mut random = random();
+    let mut redis = Redis::start();
+    let nodes = Nodes::new(2, Some(&redis));
+    let programs = nodes.start();
+    let scene = Scene::start(&nodes.addresses, &mut random);
+    for _ in 0..rounds(2) {
+        scene.load.wait_for_changes(200);
+        fault(&mut redis, &scene);
+    }
+    scene.load.wait_for_changes(200);
+    nodes.finish(scene, programs);
+}
+
+#[test]
+#[ignore = "there is no backplane on Redis yet"]
+fn a_redis_that_is_stopped_is_done_without() {
+    redis_fails(|redis, scene| {
+        redis.stop();
+        scene.load.wait_for_changes(200);
+        redis.start_again();
+    });
+}
+
+#[test]
+#[ignore = "there is no backplane on Redis yet"]
+fn a_redis_that_is_killed_is_done_without() {
+    redis_fails(|redis, scene| {
+        redis.kill();
+        scene.load.wait_for_changes(200);
+        redis.start_again();
+    });
+}
+
+#[test]
+#[ignore = "there is no backplane on Redis yet"]
+fn a_redis_that_answers_nothing_slows_no_command() {
+    redis_fails(|redis, scene| {
+        redis.pause();
+        scene.load.wait_for_changes(400);
+        redis.resume();
+    });
+}
+
+/// One node after the other is killed under load; the others take over, and it comes back.
+fn nodes_are_killed(count: usize, redis: Option<&Redis>) {
+    let mut random = random();
+    let nodes = Nodes::new(count, redis);
+    let mut programs = nodes.start();
+    let scene = Scene::start(&nodes.addresses, &mut random);
+    for round in 0..rounds(4) {
+        let node = round % count;
+        let changes = random.between(50, 300);
+        scene.load.wait_for_changes(usize::try_from(changes).expect("few"));
+        programs.remove(node).kill();
+        scene.load.wait_for_changes(100);
+        programs.insert(node, nodes.serves[node].start());
+    }
+    scene.load.wait_for_changes(200);
+    nodes.finish(scene, programs);
+}
+
+#[test]
+#[ignore = "there is no store on PostgreSQL yet"]
+fn one_of_two_nodes_is_killed_and_nothing_is_missed() {
+    nodes_are_killed(2, None);
+}
+
+#[test]
+#[ignore = "there is no backplane on Redis yet"]
+fn one_of_three_nodes_with_a_redis_is_killed_and_nothing_is_missed() {
+    nodes_are_killed(3, Some(&Redis::start()));
+}

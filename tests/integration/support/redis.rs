@@ -1,0 +1,55 @@
+//! A Redis of the test's own: it may be stopped, killed and made to answer nothing.
+
+use std::net::TcpStream;
+
+use tempfile::TempDir;
+
+use super::service::{Service, ending_with_this, free_port};
+
+/// A server without persistence, on a port that stays its own.
+pub struct Redis {
+    folder: TempDir,
+    port: u16,
+    server: Option<Service>,
+}
+
+impl Redis {
+    pub fn start() -> Self {
+        let folder = TempDir::with_prefix("signalbox-redis-").expect("a temporary folder");
+        let mut redis = Self { folder, port: free_port(), server: None };
+        redis.start_again();
+        redis
+    }
+
+    /// Starts it on the same port; what it held is gone.
+    pub fn start_again(&mut self) {
+        assert!(self.server.is_none(), "it runs already");
+        let mut command = ending_with_this("KILL");
+        command.args(["redis-server", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        command.args(["--port", &self.port.to_string(), "--dir"]).arg(self.folder.path());
+        let is_ready = || TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+        self.server = Some(Service::start("redis", command, self.folder.path(), is_ready));
+    }
+
+    /// Stops it in order; it is gone when this returns.
+    pub fn stop(&mut self) {
+        self.server.take().expect("it runs").end("TERM");
+    }
+
+    pub fn kill(&mut self) {
+        self.server.take().expect("it runs").end("KILL");
+    }
+
+    /// From now on it takes connections and bytes, and answers nothing: a black hole.
+    pub fn pause(&self) {
+        self.server.as_ref().expect("it runs").signal("STOP");
+    }
+
+    pub fn resume(&self) {
+        self.server.as_ref().expect("it runs").signal("CONT");
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+}
