@@ -26,6 +26,11 @@ pub fn run(args: MigrateArgs) -> Outcome {
     }
     if !args.pending {
         store::open(&config)?;
+        // A server may have gone away in between.
+        let left = store::pending_migrations(&config)?;
+        if !left.is_empty() {
+            return Err(format!("still pending: {}", left.join(", ")).into());
+        }
     }
     let word = if args.pending { "pending" } else { "applied" };
     for name in pending {

@@ -221,6 +221,7 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Unavailable(_)
             | StoreError::Contended(_)
+            | StoreError::NotMigrated(_)
             | StoreError::OutcomeUnknown(_) => Self::unavailable("the store is unavailable"),
             StoreError::Corrupt(_) | StoreError::Url(_) => Self::internal(),
         }

@@ -285,9 +285,9 @@ impl Committer {
             Ok(Err(error)) => {
                 log::error!("a batch of {} commands was not committed: {error}", requests.len());
                 return Err(match error {
-                    StoreError::Unavailable(text) | StoreError::Contended(text) => {
-                        CommandError::Unavailable(text)
-                    }
+                    StoreError::Unavailable(text)
+                    | StoreError::Contended(text)
+                    | StoreError::NotMigrated(text) => CommandError::Unavailable(text),
                     StoreError::OutcomeUnknown(text) => CommandError::OutcomeUnknown(text),
                     StoreError::Corrupt(text) | StoreError::Url(text) => {
                         CommandError::Internal(text)

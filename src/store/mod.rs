@@ -56,6 +56,9 @@ pub enum StoreError {
     /// What it holds or answers is not what this program wrote.
     #[error("the database holds unexpected data: {0}")]
     Corrupt(String),
+    /// It is there, lacks migrations, and none were to be applied.
+    #[error("the database is not migrated: {0}")]
+    NotMigrated(String),
     /// Another transaction was in the way; tried again it may succeed.
     #[error("another transaction was in the way: {0}")]
     Contended(String),

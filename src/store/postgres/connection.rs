@@ -382,7 +382,7 @@ impl Connector {
             migrations::apply(connection, self.contents)
         } else {
             let (shown, names) = (url::without_password(self.shown()), pending.join(", "));
-            Err(StoreError::Unavailable(format!("{shown} lacks the migrations {names}")))
+            Err(StoreError::NotMigrated(format!("{shown} lacks the migrations {names}")))
         }
     }
 

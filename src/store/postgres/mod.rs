@@ -89,7 +89,7 @@ fn job_store(connector: &Connector) -> Result<Arc<dyn JobStore>, StoreError> {
     match connector.try_once() {
         Ok(()) => {}
         // The server is reached and wrong, which no waiting mends.
-        Err(error @ StoreError::Corrupt(_)) => return Err(error),
+        Err(error @ (StoreError::Corrupt(_) | StoreError::NotMigrated(_))) => return Err(error),
         Err(error) => log::error!("the jobs' database cannot be used yet: {error}"),
     }
     let database = Database::new(connector, Purpose::Jobs);

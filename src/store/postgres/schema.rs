@@ -111,3 +111,7 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(jobs, job_assignments);
 diesel::allow_tables_to_appear_in_same_query!(event_log, event_log_groups);
+
+#[cfg(test)]
+#[path = "schema_tests.rs"]
+mod tests;
