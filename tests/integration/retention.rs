@@ -6,12 +6,10 @@ use std::time::Duration;
 use serde_json::json;
 use signalbox::jobs::{Scope, Timestamp};
 use signalbox::pipeline::PipelineConfig;
-use signalbox::store::{EventFilter, Store, StoreConfig, open, verify};
+use signalbox::store::{EventFilter, Store, verify};
 
-use crate::store::site::{
-    Site as StoreSite, assign, config_with_log, entries, folder, hours, reschedule, sequences,
-};
-use crate::support::database::Database;
+use crate::store::site::{Site as StoreSite, assign, entries, hours, reschedule, sequences};
+use crate::support::database::TestDatabase;
 use crate::support::http_client::Api;
 use crate::support::site::{REGION, Site, SiteOptions, token};
 use crate::support::until;
@@ -55,7 +53,7 @@ fn log_of_six() -> StoreSite {
 #[test]
 fn the_log_is_cut_from_its_first_event_up_to_the_first_younger_one() {
     let site = log_of_six();
-    let mut database = Database::open(&site.path("jobs.db"));
+    let mut database = site.database.open();
     let trim = |last, limit| site.store.log.trim(yesterday(), last, limit).expect("the log works");
     assert_eq!((trim(6, 10), logged(&site.store)), (0, vec![1, 2, 3, 4, 5, 6]));
     database.run(&age(6));
@@ -69,7 +67,7 @@ fn the_log_is_cut_from_its_first_event_up_to_the_first_younger_one() {
 #[test]
 fn a_log_that_was_cut_is_clean_wherever_it_begins() {
     let site = log_of_six();
-    Database::open(&site.path("jobs.db")).run(&age(6));
+    site.database.open().run(&age(6));
     for left in (0..6).rev() {
         assert_eq!(site.store.log.trim(yesterday(), 6, 1).expect("the log works"), 1);
         assert_eq!((logged(&site.store).len(), faults(&site.store)), (left, String::new()));
@@ -85,13 +83,17 @@ fn a_log_that_was_cut_is_clean_wherever_it_begins() {
 #[test]
 fn an_event_without_readable_groups_goes_as_well() {
     let site = log_of_six();
-    let mut database = Database::open(&site.path("jobs.db"));
+    let mut database = site.database.open();
     database.run(&age(6));
-    database.run("UPDATE event_log SET published_to = 'all' WHERE sequence = 2");
+    // The type of PostgreSQL's column takes no text that is no JSON.
+    let unreadable = database.either("all", "\"all\"");
+    let statement =
+        format!("UPDATE event_log SET published_to = '{unreadable}' WHERE sequence = 2");
+    database.run(&statement);
     assert_eq!(site.store.log.trim(yesterday(), 6, 10).expect("the log works"), 6);
 }
 
-fn options(event_log: Option<&'static str>) -> SiteOptions {
+fn options(event_log: Option<TestDatabase>) -> SiteOptions {
     let options = SiteOptions::default();
     let pipeline = PipelineConfig {
         event_retention: Some(DAY),
@@ -149,25 +151,20 @@ async fn the_list_of_events_begins_with_the_first_that_is_kept() {
 #[actix_web::test]
 async fn what_the_outbox_still_holds_is_not_forgotten_before_it_has_left() {
     // The process ended between the log's commit and the outbox's, long ago.
-    let folder = folder();
-    std::fs::create_dir(folder.path().join("log")).expect("a folder");
-    let database_url = format!("sqlite://{}/signalbox.db", folder.path().display());
-    let config = StoreConfig { database_url, ..config_with_log(&folder) };
-    let store = open(&config).expect("the store opens");
-    let site = StoreSite { store, folder };
+    let site = StoreSite::with_log(TestDatabase::new(), TestDatabase::new());
     for hour in 0..4 {
         site.job(hours(hour, hour + 1), &[]);
     }
     let events = site.outbox();
     site.store.log.append(&entries(events[..2].to_vec()), false).expect("the log works");
     site.store.jobs.clear_outbox(1).expect("the store works");
-    Database::open(&site.path("log/events.db")).run(&age(4));
+    site.log_database().open().run(&age(4));
     let (unlogged_from, _) = site.store.jobs.outbox_start().expect("the store works");
     assert_eq!(unlogged_from, Some(2));
 
-    let StoreSite { folder, store } = site;
+    let StoreSite { store, database, event_log } = site;
     drop(store);
-    let site = Site::start_in(folder, options(Some("log/events.db"))).await;
+    let site = Site::start_on(database, options(event_log)).await;
     let store = &site.server.store;
     until("the log has all that is not old", async || logged(store) == [3, 4]).await;
     assert_eq!(faults(store), "");

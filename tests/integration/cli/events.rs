@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{database, run};
 use crate::store::site::{Site, assign, cancel, create, entries, hours, noon, reschedule};
 use crate::support::PATIENCE;
+use crate::support::database::TestDatabase;
 use crate::support::program;
 use signalbox::jobs::JobId;
 use signalbox::store::PAGE_ROWS_MAX;
@@ -95,12 +96,14 @@ fn what_cannot_be_exported_is_refused() {
             assert!(said.contains(complaint), "{said}");
         }
     }
-    let absent = format!("sqlite://{}", site.path("absent.db").display());
-    for command in ["export", "tail"] {
-        let (code, _, said) = program::run(["events", command, "--database-url", &absent]);
-        assert_eq!(code, Some(1), "{said}");
+    let (absent, absent_file) = (TestDatabase::absent(), TestDatabase::sqlite());
+    for url in [absent.url(), absent_file.url()] {
+        for command in ["export", "tail"] {
+            let (code, _, said) = program::run(["events", command, "--database-url", &url]);
+            assert_eq!(code, Some(1), "{said}");
+        }
     }
-    assert!(!site.path("absent.db").exists());
+    assert!(!absent_file.file().exists());
 }
 
 #[test]
@@ -138,7 +141,7 @@ fn start(site: &Site, arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_signalbox"))
         .arg("events")
         .args(arguments)
-        .args(database(&site.folder))
+        .args(database(site))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -7,6 +7,7 @@ use super::load::Notes;
 use super::subscriber::Followed;
 use crate::support::database::{LoggedEvent, TestDatabase};
 use crate::support::wait_until;
+use signalbox::store::{self, StoreConfig, open_read_only};
 
 /// What writers and subscribers noted.
 pub struct Outcome<'a> {
@@ -72,9 +73,24 @@ pub fn wait_until_logged(jobs: &TestDatabase) {
     wait_until("the outbox is empty", || database.count("outbox") == 0);
 }
 
-/// Whether the databases agree with themselves and with each other, as far as rows alone
-/// can tell.
+/// `signalbox verify`, without the limits of a program that a test waits for.
+fn verify_as_the_product_does(jobs: &TestDatabase, log: &TestDatabase) {
+    let config = StoreConfig {
+        database_url: jobs.url(),
+        event_log_database_url: Some(log.url()),
+        node_id: "verify".to_owned(),
+        migrate: false,
+    };
+    let store = open_read_only(&config).expect("the databases can be opened");
+    let report = store::verify(&store).expect("the databases can be read").to_string();
+    println!("{report}");
+    assert!(report.ends_with("verified: clean"), "{report}");
+}
+
+/// Whether the databases agree with themselves and with each other: as the product's own
+/// `verify` finds, and as far as rows alone can tell.
 pub fn verify(jobs: &TestDatabase, log: &TestDatabase) {
+    verify_as_the_product_does(jobs, log);
     let (mut jobs, mut log) = (jobs.open(), log.open());
     assert_eq!(jobs.count("outbox"), 0, "all is logged");
     let events = log.event_log();

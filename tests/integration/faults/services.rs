@@ -25,13 +25,11 @@ fn postgres_comes_and_goes(how: &[Stop]) {
 }
 
 #[test]
-#[ignore = "there is no store on PostgreSQL yet"]
 fn a_postgres_that_is_stopped_is_waited_for() {
     postgres_comes_and_goes(&[Stop::Fast, Stop::Immediate]);
 }
 
 #[test]
-#[ignore = "there is no store on PostgreSQL yet"]
 fn a_postgres_that_is_killed_keeps_what_was_acknowledged() {
     postgres_comes_and_goes(&[Stop::Kill]);
 }
@@ -86,7 +84,6 @@ fn redis_fails(fault: impl Fn(&mut Redis, &Scene)) {
 }
 
 #[test]
-#[ignore = "there is no backplane on Redis yet"]
 fn a_redis_that_is_stopped_is_done_without() {
     redis_fails(|redis, scene| {
         redis.stop();
@@ -96,7 +93,6 @@ fn a_redis_that_is_stopped_is_done_without() {
 }
 
 #[test]
-#[ignore = "there is no backplane on Redis yet"]
 fn a_redis_that_is_killed_is_done_without() {
     redis_fails(|redis, scene| {
         redis.kill();
@@ -106,7 +102,6 @@ fn a_redis_that_is_killed_is_done_without() {
 }
 
 #[test]
-#[ignore = "there is no backplane on Redis yet"]
 fn a_redis_that_answers_nothing_slows_no_command() {
     redis_fails(|redis, scene| {
         redis.pause();
@@ -134,13 +129,11 @@ fn nodes_are_killed(count: usize, redis: Option<&Redis>) {
 }
 
 #[test]
-#[ignore = "there is no store on PostgreSQL yet"]
 fn one_of_two_nodes_is_killed_and_nothing_is_missed() {
     nodes_are_killed(2, None);
 }
 
 #[test]
-#[ignore = "there is no backplane on Redis yet"]
 fn one_of_three_nodes_with_a_redis_is_killed_and_nothing_is_missed() {
     nodes_are_killed(3, Some(&Redis::start()));
 }

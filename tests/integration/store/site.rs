@@ -58,6 +58,11 @@ impl Site {
         Self { store, database, event_log }
     }
 
+    /// The database, with no store on it any more.
+    pub fn closed(self) -> TestDatabase {
+        self.database
+    }
+
     /// Commits a batch at a fixed time.
     pub fn commit(&self, requests: &[CommandRequest]) -> Committed {
         self.store.jobs.commit(requests, noon()).expect("the store works")

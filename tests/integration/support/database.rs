@@ -278,10 +278,23 @@ impl Database {
         rows.unwrap_or_else(|error| panic!("{query}: {error}"))
     }
 
-    /// Writes what no part of the program would write.
+    /// Of two forms of one text of SQL, the one for this kind of database.
+    pub fn either<'a>(&self, sqlite: &'a str, postgres: &'a str) -> &'a str {
+        match self {
+            Self::Sqlite(_) => sqlite,
+            Self::Postgres(_) => postgres,
+        }
+    }
+
+    /// Writes what no part of the program would write: no foreign key is heeded.
     pub fn run(&mut self, statements: &str) {
-        let unchecked = format!("PRAGMA foreign_keys = OFF; {statements}");
-        let outcome = self.0.batch_execute(&unchecked);
+        let unchecked =
+            self.either("PRAGMA foreign_keys = OFF", "SET session_replication_role = replica");
+        let unchecked = format!("{unchecked}; {statements}");
+        let outcome = match self {
+            Self::Sqlite(connection) => connection.batch_execute(&unchecked),
+            Self::Postgres(connection) => connection.batch_execute(&unchecked),
+        };
         assert!(outcome.is_ok(), "{statements}: {outcome:?}");
     }
 

@@ -57,7 +57,12 @@ impl Site {
     }
 
     pub async fn start_with(options: SiteOptions) -> Self {
-        let (database, event_log) = (TestDatabase::new(), options.event_log);
+        Self::start_on(TestDatabase::new(), options).await
+    }
+
+    /// The same on a database that is there, whatever it holds.
+    pub async fn start_on(database: TestDatabase, options: SiteOptions) -> Self {
+        let event_log = options.event_log;
         let config = ServerConfig {
             listen: "127.0.0.1:0".to_owned(),
             store: StoreConfig {

@@ -4,6 +4,7 @@ mod checkpoint;
 mod migrations;
 mod names;
 mod outage;
+mod reading;
 
 use super::site::Site;
 use crate::support::database::TestDatabase;

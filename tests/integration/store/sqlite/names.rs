@@ -23,7 +23,7 @@ fn another_name_of_the_jobs_file_is_the_same_database() {
 #[test]
 fn urls_that_name_no_file_are_refused() {
     let folder = folder();
-    for url in ["sqlite://:memory:", "postgres://ann:secret@host/db", "jobs.db"] {
+    for url in ["sqlite://:memory:", "mysql://ann:secret@host/db", "jobs.db"] {
         let jobs = StoreConfig { database_url: url.into(), ..config(&folder) };
         let log =
             StoreConfig { event_log_database_url: Some(url.into()), ..config_with_log(&folder) };
