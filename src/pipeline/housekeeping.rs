@@ -1,7 +1,7 @@
 //! Forgets what has outlived its time: idempotency keys, and events, if they may.
 //!
-//! A server's own tasks, on the threads for blocking calls. What cannot be forgotten
-//! for now is forgotten at a later turn.
+//! Tasks of the node that writes the log, on the threads for blocking calls. What cannot
+//! be forgotten for now is forgotten at a later turn.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use actix::ArbiterHandle;
 
 use super::{PipelineConfig, blocking};
 use crate::jobs::Timestamp;
-use crate::store::{IDEMPOTENCY_KEY_LIFETIME_MILLIS, Store, StoreError};
+use crate::store::{IDEMPOTENCY_KEY_LIFETIME_MILLIS, PURGED_KEYS_MAX, Store, StoreError};
 
 /// How often outlived idempotency keys are removed.
 const KEY_PURGE_INTERVAL: Duration = Duration::from_secs(600);
@@ -20,7 +20,7 @@ const TRIM_EVENTS_MAX: usize = 500;
 
 /// Between two such transactions, so that those who wait to write get their turn, and
 /// the disk is theirs for most of the time.
-const TRIM_PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Starts the tasks, which end with the arbiter.
 pub(super) fn start(store: &Store, config: &PipelineConfig, arbiter: &ArbiterHandle) {
@@ -34,9 +34,9 @@ async fn forget_keys(store: Store) {
     let mut ticks = tokio::time::interval(KEY_PURGE_INTERVAL);
     loop {
         ticks.tick().await;
-        let jobs = store.jobs.clone();
         let before = Timestamp::now().saturating_add_millis(-IDEMPOTENCY_KEY_LIFETIME_MILLIS);
-        match blocking(move || jobs.purge_idempotency_keys(before)).await {
+        match repeat(&store, PURGED_KEYS_MAX, move |s| s.jobs.purge_idempotency_keys(before)).await
+        {
             Ok(0) => {}
             Ok(count) => log::debug!("forgot {count} outlived idempotency keys"),
             Err(error) => log::warn!("outlived idempotency keys stay for now: {error}"),
@@ -50,7 +50,7 @@ async fn forget_events(store: Store, age: Duration, interval: Duration) {
     loop {
         ticks.tick().await;
         let before = Timestamp::now().saturating_add_millis(-age);
-        match forget_events_before(&store, before).await {
+        match repeat(&store, TRIM_EVENTS_MAX, move |store| trim(store, before)).await {
             Ok(0) => {}
             Ok(count) => log::info!("forgot {count} events that were logged before {before}"),
             Err(error) => log::warn!("outlived events stay for now: {error}"),
@@ -58,16 +58,23 @@ async fn forget_events(store: Store, age: Duration, interval: Duration) {
     }
 }
 
-async fn forget_events_before(store: &Store, before: Timestamp) -> Result<usize, StoreError> {
+/// Forgets a bounded number at a time, as long as there are as many, if this node is the
+/// one to do it. Answers how many.
+async fn repeat(
+    store: &Store,
+    bound: usize,
+    forget: impl Fn(&Store) -> Result<usize, StoreError> + Clone + Send + 'static,
+) -> Result<usize, StoreError> {
     let mut forgotten = 0;
     loop {
-        let store = store.clone();
-        let count = blocking(move || trim(&store, before)).await?;
+        let (store, forget) = (store.clone(), forget.clone());
+        let some = move || if store.jobs.leads_logging()? { forget(&store) } else { Ok(0) };
+        let count = blocking(some).await?;
         forgotten += count;
-        if count < TRIM_EVENTS_MAX {
+        if count < bound {
             return Ok(forgotten);
         }
-        tokio::time::sleep(TRIM_PAUSE).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -44,6 +44,9 @@ use crate::jobs::{
 /// The most rows that one list answers.
 pub const PAGE_ROWS_MAX: usize = 500;
 
+/// Idempotency keys that are forgotten in one transaction: commands wait for it.
+pub const PURGED_KEYS_MAX: usize = 1_000;
+
 /// How long an idempotency key is honoured.
 pub const IDEMPOTENCY_KEY_LIFETIME_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
@@ -201,7 +204,8 @@ pub trait JobStore: JobRecords + Send + Sync + 'static {
     /// Removes events from the outbox that the log holds: those up to `last`.
     fn clear_outbox(&self, last: Sequence) -> Result<(), StoreError>;
 
-    /// Forgets idempotency keys of before this time; answers how many.
+    /// Forgets idempotency keys of before this time, the oldest first, at most
+    /// [`PURGED_KEYS_MAX`]; answers how many.
     fn purge_idempotency_keys(&self, before: Timestamp) -> Result<usize, StoreError>;
 
     /// The database's own name, which nobody else's has. None when it is this server's alone.

@@ -73,7 +73,8 @@ const READ_SETTINGS: &str = "
 /// For connections that look at a database without changing it.
 const LOOK_SETTINGS: &str = "SET default_transaction_read_only = on; SET jit = off;";
 
-const BEGIN: &str = "BEGIN";
+/// Whatever the database's own default is: what is read after a wait for a lock must be new.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// What a database is used for.

@@ -8,16 +8,17 @@ use super::commit::Transaction;
 use super::connection::Database;
 use super::leader::Leader;
 use super::rows::{EventRow, event_columns};
-use super::schema::{event_sequence, idempotency_keys, outbox};
-use super::statements::ClearOutbox;
+use super::schema::{event_sequence, outbox};
+use super::statements::{ClearOutbox, PurgeKeys};
 use super::{contractors, jobs};
 use crate::jobs::{
     CommandRequest, CommittedEvent, Contractor, ContractorId, Job, JobId, Scope, Sequence,
     Timestamp,
 };
-use crate::store::values::{number, stored_sequence};
+use crate::store::values::{number, stored_limit, stored_sequence};
 use crate::store::{
-    Committed, ContractorFilter, JobFilter, JobStore, Page, StoreError, commit_batch,
+    Committed, ContractorFilter, JobFilter, JobStore, PURGED_KEYS_MAX, Page, StoreError,
+    commit_batch,
 };
 
 /// How often a batch is decided anew because another node was in its way. It loads what
@@ -118,10 +119,9 @@ impl JobStore for PostgresJobStore {
     }
 
     fn purge_idempotency_keys(&self, before: Timestamp) -> Result<usize, StoreError> {
+        let limit = stored_limit(PURGED_KEYS_MAX);
         self.database.write(|connection| {
-            let outlived =
-                idempotency_keys::table.filter(idempotency_keys::created_at.lt(before.to_utc()));
-            Ok(diesel::delete(outlived).execute(connection)?)
+            Ok(PurgeKeys { before: before.to_utc(), limit }.execute(connection)?)
         })
     }
 

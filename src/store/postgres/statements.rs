@@ -233,6 +233,15 @@ statement! {
 
 statement! {
     Pg on PgConnection:
+    /// Forgets the oldest keys of before a time, but for those that are just being used.
+    PurgeKeys { before: DateTime<Utc> as Timestamptz, limit: i64 as BigInt, } -> (),
+    "DELETE FROM idempotency_keys WHERE (subject, key) IN (
+         SELECT subject, key FROM idempotency_keys WHERE created_at < ?
+         ORDER BY created_at LIMIT ? FOR UPDATE SKIP LOCKED)"
+}
+
+statement! {
+    Pg on PgConnection:
     /// Writes events to the log, each with its groups, but for those that it has.
     InsertLog {
         logged_at: DateTime<Utc> as Timestamptz,

@@ -3,20 +3,23 @@
 use diesel::SqliteConnection;
 use diesel::dsl::min;
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Text};
 use uuid::Uuid;
 
 use super::commit::Transaction;
 use super::connection::Database;
 use super::rows::EventRow;
-use super::schema::{event_sequence, idempotency_keys, outbox};
+use super::schema::{event_sequence, outbox};
 use super::{contractors, jobs};
 use crate::jobs::{
     CommandRequest, CommittedEvent, Contractor, ContractorId, Job, JobId, Scope, Sequence,
     Timestamp,
 };
-use crate::store::values::{number, stored_sequence};
+use crate::store::values::{number, stored_limit, stored_sequence};
 use crate::store::{
-    Committed, ContractorFilter, JobFilter, JobStore, Page, StoreError, commit_batch,
+    Committed, ContractorFilter, JobFilter, JobStore, PURGED_KEYS_MAX, Page, StoreError,
+    commit_batch,
 };
 
 /// Jobs, contractors, idempotency keys and the outbox, in one file.
@@ -94,10 +97,14 @@ impl JobStore for SqliteJobStore {
     }
 
     fn purge_idempotency_keys(&self, before: Timestamp) -> Result<usize, StoreError> {
+        const PURGE: &str = "DELETE FROM idempotency_keys WHERE (subject, key) IN (
+            SELECT subject, key FROM idempotency_keys WHERE created_at < ?
+            ORDER BY created_at LIMIT ?)";
         self.database.write(|connection| {
-            let outlived =
-                idempotency_keys::table.filter(idempotency_keys::created_at.lt(before.to_string()));
-            Ok(diesel::delete(outlived).execute(connection)?)
+            Ok(sql_query(PURGE)
+                .bind::<Text, _>(before.to_string())
+                .bind::<BigInt, _>(stored_limit(PURGED_KEYS_MAX))
+                .execute(connection)?)
         })
     }
 
