@@ -320,6 +320,27 @@ fn each_corruption_is_found_and_named() {
 }
 
 #[test]
+fn groups_that_are_no_texts_are_a_fault_and_keep_nothing_from_being_checked() {
+    let expected = [
+        "event 3: its payload says otherwise than its published_to",
+        "a row says that event 3 was announced to dispatch/north, and it was not",
+    ];
+    let mut unseen = Vec::new();
+    for groups in ["[null]", "[7]", "[[]]", r#"{"dispatch/north":null}"#, r#"["\u0000"]"#] {
+        let (site, _) = scene();
+        let statement =
+            format!("UPDATE event_log SET published_to = '{groups}' WHERE sequence = 3");
+        site.database.open().run(&statement);
+        match verify(&site.store) {
+            Ok(report) if expected.iter().all(|fault| shown(&report).contains(fault)) => {}
+            Ok(report) => unseen.push(format!("{groups}: {report}")),
+            Err(error) => unseen.push(format!("{groups}: {error}")),
+        }
+    }
+    assert!(unseen.is_empty(), "{unseen:#?}");
+}
+
+#[test]
 fn many_faults_are_counted_and_some_are_shown() {
     const EVENTS: u64 = PAGE_ROWS_MAX as u64 * 2 + 50;
     let site = Site::new();
