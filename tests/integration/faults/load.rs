@@ -291,6 +291,8 @@ impl Writer {
                     match answer.status {
                         200 | 201 => return Some(answer),
                         503 => self.note_refusal(&answer),
+                        // Carried out or not, the key makes it one change.
+                        500 => assert_outcome_is_unknown(&answer),
                         _ => panic!("{} {}: {answer:?}", change.method, change.path),
                     }
                 }
@@ -331,4 +333,12 @@ impl Writer {
         assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
         self.counters.unavailable.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// The one error of the server's own that a fault may cause: the database went away in the
+/// middle of a commit, and stayed away.
+fn assert_outcome_is_unknown(answer: &Answer) {
+    let detail =
+        "the database was lost while it committed; whether the change was made is not known";
+    assert_eq!(answer.body["detail"], detail, "{answer:?}");
 }

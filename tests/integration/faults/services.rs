@@ -5,6 +5,7 @@ use crate::support::database::TestDatabase;
 use crate::support::postgres::{Durability, Postgres, Stop};
 use crate::support::program::{Program, Serve};
 use crate::support::redis::Redis;
+use crate::support::wait_until;
 
 /// PostgreSQL stops like this under load, and comes back, some times over.
 fn postgres_comes_and_goes(how: &[Stop]) {
@@ -77,10 +78,20 @@ fn redis_fails(fault: impl Fn(&mut Redis, &Scene)) {
     let scene = Scene::start(&nodes.addresses, &mut random);
     for _ in 0..rounds(2) {
         scene.load.wait_for_changes(200);
+        wait_until_used(&redis);
         fault(&mut redis, &scene);
     }
     scene.load.wait_for_changes(200);
+    wait_until_used(&redis);
     nodes.finish(scene, programs);
+}
+
+/// Waits until the nodes tell each other over it what they commit.
+fn wait_until_used(redis: &Redis) {
+    /// More than the signs of life of two nodes, while a test has patience.
+    const MESSAGES: u64 = 200;
+    let enough = redis.published() + MESSAGES;
+    wait_until("the nodes tell each other", || redis.published() >= enough);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A Redis of the test's own: it may be stopped, killed and made to answer nothing.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use tempfile::TempDir;
@@ -47,6 +48,19 @@ impl Redis {
 
     pub fn resume(&self) {
         self.server.as_ref().expect("it runs").signal("CONT");
+    }
+
+    /// How many messages were published on it since it was started.
+    pub fn published(&self) -> u64 {
+        let mut connection = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
+        connection.write_all(b"INFO commandstats\r\nQUIT\r\n").expect("it reads");
+        let mut statistics = String::new();
+        connection.read_to_string(&mut statistics).expect("it answers");
+        let calls = statistics.split("cmdstat_publish:calls=").nth(1);
+        calls.map_or(0, |calls| {
+            let digits = calls.split(',').next().expect("a first part");
+            digits.parse().expect("a number")
+        })
     }
 
     pub fn url(&self) -> String {
