@@ -63,7 +63,7 @@ pub struct PipelineConfig {
     /// few milliseconds, and a larger one gains no more.
     pub batch_commands_max: usize,
     /// How long a command waits for a database that does not answer, until it is refused
-    /// with nothing changed. Default 900 ms, so that its answer is there within a second.
+    /// with nothing changed. Default 850 ms, so that its answer is there within a second.
     pub command_time_max: Duration,
     /// Events that wait in memory to be logged; what is more is taken from the
     /// outbox later. Default 10,000, at most 20 MB.
@@ -92,7 +92,7 @@ impl Default for PipelineConfig {
         Self {
             commands_max: 1_024,
             batch_commands_max: 256,
-            command_time_max: Duration::from_millis(900),
+            command_time_max: Duration::from_millis(850),
             log_queue_events_max: 10_000,
             log_linger: Duration::from_millis(50),
             log_retry_max: Duration::from_secs(5),

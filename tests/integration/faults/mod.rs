@@ -7,6 +7,7 @@
 //! Random numbers come from a seed that is printed and can be given again.
 
 mod clock;
+mod database_trouble;
 mod disk;
 mod kill;
 mod load;

@@ -2,6 +2,7 @@
 //! SQLite's files, and uses them on any run.
 
 mod commit;
+mod cursor;
 mod event_log;
 mod idempotency;
 mod laws;

@@ -298,6 +298,15 @@ impl Database {
         assert!(outcome.is_ok(), "{statements}: {outcome:?}");
     }
 
+    /// Carries a statement out as an operator would.
+    pub fn execute(&mut self, statement: &str) {
+        let outcome = match self {
+            Self::Sqlite(connection) => connection.batch_execute(statement),
+            Self::Postgres(connection) => connection.batch_execute(statement),
+        };
+        assert!(outcome.is_ok(), "{statement}: {outcome:?}");
+    }
+
     /// Keeps every other writer out until [`unlock`](Self::unlock).
     pub fn lock(&mut self) {
         match self {

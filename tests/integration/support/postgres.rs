@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::service::{Service, ending_with_this, free_port};
+use super::service::{Service, ending_with_this, free_port, send_signal};
 
 /// Whether what was committed has to outlive the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +97,25 @@ impl Postgres {
         self.server.take().expect("it runs").end(signal);
     }
 
+    /// Lets none of its processes do anything: connections stay, and nobody answers.
+    pub fn pause(&self) {
+        self.signal_all("STOP");
+    }
+
+    pub fn resume(&self) {
+        self.signal_all("CONT");
+    }
+
+    /// To the first process, which makes no more then, and to all that it made.
+    fn signal_all(&self, signal: &str) {
+        let server = self.server.as_ref().expect("it runs");
+        server.signal(signal);
+        let children = format!("/proc/{0}/task/{0}/children", server.id());
+        for child in fs::read_to_string(children).expect("its children").split_whitespace() {
+            send_signal(child.parse().expect("a process"), signal);
+        }
+    }
+
     /// The URL of a database, for a superuser.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
@@ -139,7 +158,8 @@ fn postgres_user() -> Option<(u32, u32)> {
     (id(&["-u"]) == 0).then(|| (id(&["-u", "postgres"]), id(&["-g", "postgres"])))
 }
 
-fn give_to_postgres(folder: &Path) {
+/// Makes a folder one that the server may write to.
+pub fn give_to_postgres(folder: &Path) {
     if let Some((user, group)) = postgres_user() {
         chown(folder, Some(user), Some(group)).expect("root may give it away");
     }

@@ -26,7 +26,11 @@ pub struct Serve {
 
 impl Serve {
     pub fn on(database: &TestDatabase) -> Self {
-        let arguments = ["serve", "--jwt-secret", SECRET, "--database-url", &database.url()];
+        Self::on_url(&database.url())
+    }
+
+    pub fn on_url(database: &str) -> Self {
+        let arguments = ["serve", "--jwt-secret", SECRET, "--database-url", database];
         Self {
             arguments: arguments.map(str::to_owned).to_vec(),
             environment: Vec::new(),
