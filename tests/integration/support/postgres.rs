@@ -99,17 +99,20 @@ impl Postgres {
 
     /// Lets none of its processes do anything: connections stay, and nobody answers.
     pub fn pause(&self) {
-        self.signal_all("STOP");
+        // The first process makes no more then.
+        self.server.as_ref().expect("it runs").signal("STOP");
+        self.signal_children("STOP");
     }
 
     pub fn resume(&self) {
-        self.signal_all("CONT");
+        // Those that end at once are there until the first process takes note of it.
+        self.signal_children("CONT");
+        self.server.as_ref().expect("it runs").signal("CONT");
     }
 
-    /// To the first process, which makes no more then, and to all that it made.
-    fn signal_all(&self, signal: &str) {
+    /// To all processes that the first one made, while it stands still.
+    fn signal_children(&self, signal: &str) {
         let server = self.server.as_ref().expect("it runs");
-        server.signal(signal);
         let children = format!("/proc/{0}/task/{0}/children", server.id());
         for child in fs::read_to_string(children).expect("its children").split_whitespace() {
             send_signal(child.parse().expect("a process"), signal);
