@@ -15,10 +15,14 @@ use crate::store::records::{
 };
 use crate::store::values::{stored_limit, stored_sequence};
 
-/// A time of a column as events write it.
+/// A time of a column as events write it; one that has parts of a millisecond shows them.
 macro_rules! time {
     ($column:literal) => {
-        concat!("to_char(", $column, " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')")
+        concat!(
+            "regexp_replace(to_char(",
+            $column,
+            " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), '000Z$', 'Z')"
+        )
     };
 }
 
@@ -228,12 +232,13 @@ const STALE: &str = "
     ORDER BY held.job_id, held.contractor_id
     LIMIT $1";
 
+/// A name is what stands between its quotes: no group has any that would be escaped.
 /// First what the events name and the rows lack, then the rows that no event stands for.
 const GROUP_FAULTS: &str = "
     WITH named (sequence, group_name) AS NOT MATERIALIZED (
-        SELECT event.sequence, announced.value
+        SELECT event.sequence, trim(BOTH '\"' FROM announced.value::text)
         FROM event_log AS event
-        CROSS JOIN LATERAL json_array_elements_text(
+        CROSS JOIN LATERAL json_array_elements(
             CASE WHEN json_typeof(event.published_to) = 'array'
                  THEN event.published_to ELSE '[]' END) AS announced (value)
     )

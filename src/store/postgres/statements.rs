@@ -304,9 +304,12 @@ statement! {
     TrimGroups { cut: i64 as BigInt, } -> (),
     "DELETE FROM event_log_groups AS held
      USING event_log AS event
-     CROSS JOIN LATERAL json_array_elements_text(event.published_to) AS announced (group_name)
+     CROSS JOIN LATERAL json_array_elements(
+         CASE WHEN json_typeof(event.published_to) = 'array'
+              THEN event.published_to ELSE '[]' END) AS announced (value)
      WHERE event.sequence <= ?
-       AND held.group_name = announced.group_name AND held.sequence = event.sequence"
+       AND held.group_name = trim(BOTH '\"' FROM announced.value::text)
+       AND held.sequence = event.sequence"
 }
 
 statement! {

@@ -127,10 +127,11 @@ const STALE: &str = "
 /// as the log.
 const GROUP_FAULTS: &str = "
     WITH named (sequence, group_name) AS NOT MATERIALIZED (
-        SELECT event.sequence, announced.value
+        SELECT event.sequence, coalesce(announced.value, 'null')
         FROM event_log AS event,
-             json_each(CASE WHEN json_valid(event.published_to)
-                            THEN event.published_to ELSE '[]' END) AS announced
+             json_each(CASE WHEN NOT json_valid(event.published_to) THEN '[]'
+                            WHEN json_type(event.published_to) <> 'array' THEN '[]'
+                            ELSE event.published_to END) AS announced
     )
     SELECT sequence, group_name, is_missing, count(*) OVER () AS total
     FROM (
