@@ -18,7 +18,7 @@ pub struct EventFeed {
     store: Store,
     progress: Arc<Progress>,
     recent: Arc<RecentEvents>,
-    past: Arc<PastEvents>,
+    past: PastEvents,
     /// Wakes the relay.
     missing: Arc<Notify>,
 }
@@ -39,7 +39,7 @@ impl EventFeed {
         recent: Arc<RecentEvents>,
         missing: Arc<Notify>,
     ) -> Self {
-        let past = Arc::new(PastEvents::new(store.clone()));
+        let past = PastEvents::new(store.clone());
         Self { store, progress, recent, past, missing }
     }
 

@@ -63,10 +63,16 @@ const LOG_WRITE_SETTINGS: &str = "
     SET jit = off;
 ";
 
-/// For connections that read.
+/// For connections that read: a page of an index, and what belongs to its rows. A planner
+/// that underrates the log, because it has grown since it was looked at, would collect and
+/// sort all that is behind the page, or walk the log from its first event on.
 const READ_SETTINGS: &str = "
     SET statement_timeout = '5s';
     SET idle_in_transaction_session_timeout = '10s';
+    SET enable_seqscan = off;
+    SET enable_bitmapscan = off;
+    SET enable_hashjoin = off;
+    SET enable_mergejoin = off;
     SET jit = off;
 ";
 

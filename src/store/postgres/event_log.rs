@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::connection::Database;
 use super::rows::{EventRow, event_columns};
 use super::schema::{event_log, event_log_groups};
-use super::statements::{ClearOutbox, Displaced, InsertLog, TrimGroups};
+use super::statements::{ClearOutbox, Displaced, EventsOfGroup, InsertLog, TrimGroups};
 use crate::jobs::{CommittedEvent, Region, Scope, Sequence, Timestamp, contractor_group};
 use crate::store::values::{stored_limit, stored_sequence, to_json};
 use crate::store::{EventFilter, EventLog, LogEntry, StoreError};
@@ -157,12 +157,18 @@ fn read(
     let rows: Vec<EventRow> = match filter.group.as_ref().or(own_group.as_ref()) {
         // No group has such a name, and no text in the database.
         Some(group) if group.contains('\0') => Vec::new(),
+        Some(group) if is_all_of_group(scope, filter) => {
+            let (group, limit) = (group.clone(), stored_limit(filter.limit));
+            EventsOfGroup { group, after, until, limit }.load(connection)?
+        }
         Some(group) => {
             let announced = event_log_groups::table
                 .inner_join(event_log::table.on(event_log::sequence.eq(event_log_groups::sequence)))
                 .filter(event_log_groups::group_name.eq(group))
                 .filter(event_log_groups::sequence.gt(after))
                 .filter(event_log_groups::sequence.le(until))
+                .filter(event_log::sequence.gt(after))
+                .filter(event_log::sequence.le(until))
                 .into_boxed();
             limited!(announced, event_log_groups::sequence, scope, filter).load(connection)?
         }
@@ -175,4 +181,9 @@ fn read(
         }
     };
     rows.into_iter().map(EventRow::event).collect()
+}
+
+/// Whether the group is all that limits a reading.
+fn is_all_of_group(scope: &Scope, filter: &EventFilter) -> bool {
+    matches!(scope, Scope::All) && filter.event_type.is_none() && filter.job_id.is_none()
 }

@@ -280,6 +280,27 @@ statement! {
 
 statement! {
     Pg on PgConnection:
+    /// The first events of a group past a sequence and up to another one. Which they are is
+    /// found out in the group's index alone, and then each is fetched: in one piece with
+    /// the log, a planner may walk the log instead and ask of each event whose it is.
+    EventsOfGroup {
+        group: String as Text,
+        after: i64 as BigInt,
+        until: i64 as BigInt,
+        limit: i64 as BigInt,
+    } -> (BigInt, SqlUuid, Text, BigInt, SqlUuid, Text, Text, Text, Text, Text, Timestamptz),
+    "SELECT event.sequence, event.event_id, event.event_type, event.schema_version,
+            event.job_id, event.region, event.payload, event.published_to, event.actor_id,
+            event.correlation_id, event.occurred_at
+     FROM (SELECT sequence FROM event_log_groups
+           WHERE group_name = ? AND sequence > ? AND sequence <= ?
+           ORDER BY sequence LIMIT ?) AS announced
+     JOIN event_log AS event ON event.sequence = announced.sequence
+     ORDER BY announced.sequence"
+}
+
+statement! {
+    Pg on PgConnection:
     /// Of these events those whose place in the log is another one's.
     Displaced {
         sequences: Vec<i64> as Array<BigInt>,
