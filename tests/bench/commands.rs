@@ -18,7 +18,7 @@ use crate::{Failure, Plan, process, site};
 const REGION: &str = "north";
 
 /// How many clients send commands at once.
-const CLIENTS: [usize; 3] = [1, 16, 64];
+pub const CLIENTS: [usize; 3] = [1, 16, 64];
 
 /// The goal for the most clients, as a multiple of the bare transaction's rate.
 const RATIO_GOAL: f64 = 2.0;
@@ -28,11 +28,11 @@ const RATIO_GOAL: f64 = 2.0;
 pub struct Round {
     commands: u64,
     pub elapsed: Duration,
-    latencies: Latencies,
+    pub latencies: Latencies,
     /// The server's CPU time; of a bare round nobody asks.
-    cpu: Duration,
+    pub cpu: Duration,
     /// How many commands that CPU time was for: those of the warm-up, too.
-    cpu_commands: u64,
+    pub cpu_commands: u64,
 }
 
 impl Round {
@@ -42,7 +42,7 @@ impl Round {
         self.latencies.add(latency);
     }
 
-    fn add(&mut self, other: Self) {
+    pub fn add(&mut self, other: Self) {
         self.commands += other.commands;
         self.elapsed += other.elapsed;
         self.latencies.append(other.latencies);
@@ -50,7 +50,7 @@ impl Round {
         self.cpu_commands += other.cpu_commands;
     }
 
-    fn per_second(&self) -> f64 {
+    pub fn per_second(&self) -> f64 {
         self.commands as f64 / self.elapsed.as_secs_f64()
     }
 }
@@ -125,7 +125,7 @@ fn bare_database(jobs: usize) -> Result<OwnedDatabase, Failure> {
 
 /// Has the first `clients` send commands, each on a thread of its own. Those that were
 /// sent and answered between the warm-up and the end count.
-fn server_round(
+pub fn server_round(
     server: &Server,
     reschedulers: &mut [Rescheduler],
     clients: usize,

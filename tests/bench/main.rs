@@ -1,14 +1,19 @@
 //! Measures the real program, as its users run it: each bench starts `signalbox
 //! serve` as a process of its own and talks to it through its sockets.
 //!
-//! Three questions, each a module: what a command costs ([`commands`]), what a
-//! delivered event costs ([`fanout`]), and what a connection costs ([`memory`]). Two
-//! more are put to the SignalR library's test server: what each transport and protocol
-//! costs ([`signalr::transports`]), and what clients do that never read ([`signalr::stalled`]). The
-//! first two are answered as ratios to the least that the same machine needs for the
-//! same thing at the same time, measured in turns with it: [`bare`] is the
-//! transaction without a server, [`floor`] the `write()` without a server. So a noisy
-//! machine, or another one, moves both sides.
+//! A question is a module: what a command costs ([`commands`], on PostgreSQL
+//! [`postgres`]), what a delivered event costs ([`fanout`]), what a connection costs
+//! ([`memory`]), how fast the event log is written ([`log`]), how long those who were away
+//! take to catch up ([`resume`]), how long an event takes to another node ([`nodes`]), and
+//! whether commands bear what breaks beside them ([`faults`]). Two more are put to the
+//! SignalR library's test server: what each transport and protocol costs
+//! ([`signalr::transports`]), and what clients do that never read ([`signalr::stalled`]).
+//!
+//! Most are answered as ratios to the least that the same machine needs for the same
+//! thing at the same time, measured in turns with it: [`bare`] is the transaction without
+//! a server, `pgbench` the same on PostgreSQL, [`floor`] the `write()` without a server.
+//! So a noisy machine, or another one, moves both sides. A part that needs PostgreSQL or
+//! Redis has its own ([`cluster`]).
 //!
 //! `./scripts/bench` runs everything; `--quick` does so with smaller numbers, to see
 //! that it works rather than how fast it is. Linux only: it reads `/proc`, and pins
@@ -17,13 +22,21 @@
 mod audience;
 mod bare;
 mod client;
+mod cluster;
 mod commands;
+mod database;
 mod fanout;
+mod faults;
 mod floor;
+mod log;
 mod memory;
+mod nodes;
+mod paced;
+mod postgres;
 mod process;
 mod report;
 mod rescheduler;
+mod resume;
 mod server;
 mod signalr;
 mod site;
@@ -51,6 +64,18 @@ struct Plan {
     busy_round: Duration,
     /// How many idle connections are weighed.
     idle_connections: usize,
+    /// How long one side measures in one round beside pgbench, which counts in seconds.
+    pgbench_round: Duration,
+    /// How many events wait for the log, and how often.
+    log_events: usize,
+    log_rounds: usize,
+    /// How many subscribers come back at once, and how often.
+    subscribers: usize,
+    resume_rounds: usize,
+    /// How many events one subscriber has missed that was away for long.
+    far_behind: usize,
+    /// How long commands are sent at a fixed rate in one round.
+    paced_round: Duration,
 }
 
 /// Short rounds, so that both sides of a ratio meet the same weather, and six of them:
@@ -64,6 +89,13 @@ const FULL: Plan = Plan {
     busy_audience: 1_000,
     busy_round: Duration::from_secs(6),
     idle_connections: 5_000,
+    pgbench_round: Duration::from_secs(3),
+    log_events: 100_000,
+    log_rounds: 3,
+    subscribers: 1_000,
+    resume_rounds: 3,
+    far_behind: 200_000,
+    paced_round: Duration::from_secs(4),
 };
 
 const QUICK: Plan = Plan {
@@ -74,18 +106,30 @@ const QUICK: Plan = Plan {
     busy_audience: 500,
     busy_round: Duration::from_secs(2),
     idle_connections: 1_000,
+    pgbench_round: Duration::from_secs(1),
+    log_events: 30_000,
+    log_rounds: 1,
+    subscribers: 200,
+    resume_rounds: 1,
+    far_behind: 20_000,
+    paced_round: Duration::from_secs(1),
 };
 
-const USAGE: &str =
-    "usage: ./scripts/bench [commands] [fanout] [memory] [transports] [stalled] [--quick]";
+const USAGE: &str = "usage: ./scripts/bench [commands] [fanout] [memory] [postgres] [log] [resume]
+                       [nodes] [faults] [transports] [stalled] [--quick]";
 
 /// A part's name on the command line, and the part.
 type Part = (&'static str, fn(&Plan) -> Result<(), Failure>);
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 10] = [
     ("commands", commands::run),
     ("fanout", fanout::run),
     ("memory", memory::run),
+    ("postgres", postgres::run),
+    ("log", log::run),
+    ("resume", resume::run),
+    ("nodes", nodes::run),
+    ("faults", faults::run),
     ("transports", signalr::transports::run),
     ("stalled", signalr::stalled::run),
 ];

@@ -22,6 +22,18 @@ pub fn cpu_time(pid: u32) -> Result<Duration, Failure> {
     stat_ticks(&pid.to_string(), 2)
 }
 
+/// The same of a process and of all that it started, whether they have ended or not: of a
+/// PostgreSQL, all that it does.
+pub fn cpu_time_of_family(pid: u32) -> Result<Duration, Failure> {
+    let mut time = stat_ticks(&pid.to_string(), 4)?;
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    for child in children.split_whitespace() {
+        // One that has just ended is in its parent's time by the next reading.
+        time += stat_ticks(child, 4).unwrap_or_default();
+    }
+    Ok(time)
+}
+
 /// The first `count` of the four times in a process's `stat`: its own time as a program
 /// and in the system, then the same of its children that have ended.
 fn stat_ticks(process: &str, count: usize) -> Result<Duration, Failure> {
@@ -71,10 +83,25 @@ fn busy_time() -> Result<Duration, Failure> {
 
 /// The memory of a process that is in RAM, in bytes.
 pub fn resident_bytes(pid: u32) -> Result<u64, Failure> {
+    status_bytes(pid, "VmRSS:")
+}
+
+/// The most that this ever was.
+pub fn peak_resident_bytes(pid: u32) -> Result<u64, Failure> {
+    status_bytes(pid, "VmHWM:")
+}
+
+fn status_bytes(pid: u32, name: &str) -> Result<u64, Failure> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    Ok(kib.ok_or("/proc/PID/status has no VmRSS")?.parse::<u64>()? * 1024)
+    Ok(kib.ok_or_else(|| format!("/proc/PID/status has no {name}"))?.parse::<u64>()? * 1024)
+}
+
+/// Sends a signal, by its name without SIG, to a process that this one started.
+pub fn signal(child: &std::process::Child, name: &str) -> Result<(), Failure> {
+    let status = Command::new("kill").args(["-s", name, &child.id().to_string()]).status()?;
+    if status.success() { Ok(()) } else { Err(format!("kill -s {name}: {status}").into()) }
 }
 
 /// A command that runs on [`MEASURED_CORE`] only. `taskset` becomes the program, so

@@ -76,6 +76,11 @@ impl Latencies {
         self.micros.push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.micros.len()
+    }
+
     /// Adds all of another's.
     pub fn append(&mut self, mut other: Self) {
         self.micros.append(&mut other.micros);
@@ -83,12 +88,15 @@ impl Latencies {
 
     /// The median and the 99th percentile in milliseconds, as cells.
     pub fn p50_and_p99(&mut self) -> [String; 2] {
+        [50, 99].map(|percent| fixed(self.percentile(percent), 2))
+    }
+
+    /// A percentile in milliseconds; 100 is the highest of all. Without any it is no number.
+    pub fn percentile(&mut self, percent: usize) -> f64 {
         self.micros.sort_unstable();
         let last = self.micros.len().saturating_sub(1);
-        [50, 99].map(|percent| {
-            let place = (last * percent + 50) / 100;
-            self.micros.get(place).map_or("-".into(), |&us| fixed(f64::from(us) / 1_000.0, 2))
-        })
+        let place = (last * percent + 50) / 100;
+        self.micros.get(place).map_or(f64::NAN, |&us| f64::from(us) / 1_000.0)
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use serde_json::json;
 
-use crate::client::{self, Connection};
+use crate::client::{self, Answer, Connection};
 use crate::{Failure, site};
 
 /// Moves its job between two windows, one command at a time over one connection. Every
@@ -70,6 +70,11 @@ impl Rescheduler {
         let Some(answer) = self.connection.receive()? else {
             return Ok(false);
         };
+        self.accept(&answer)?;
+        Ok(true)
+    }
+
+    fn accept(&mut self, answer: &Answer) -> Result<(), Failure> {
         let sequence = answer.sequence.filter(|sequence| *sequence > self.last_sequence);
         let (200, Some(sequence)) = (answer.status, sequence) else {
             return Err(format!("a reschedule past {}: {answer:?}", self.last_sequence).into());
@@ -77,7 +82,7 @@ impl Rescheduler {
         self.is_waiting = false;
         self.last_sequence = sequence;
         self.next = 1 - self.next;
-        Ok(true)
+        Ok(())
     }
 
     /// Sends the next command and waits for its answer.
@@ -85,5 +90,20 @@ impl Rescheduler {
         self.send()?;
         while !self.receive()? {}
         Ok(())
+    }
+
+    /// The same, where the server may be too busy; whether it has been acknowledged.
+    pub fn try_reschedule(&mut self) -> Result<bool, Failure> {
+        self.send()?;
+        loop {
+            match self.connection.receive()? {
+                None => {}
+                Some(Answer { status: 503, .. }) => {
+                    self.is_waiting = false;
+                    return Ok(false);
+                }
+                Some(answer) => return self.accept(&answer).map(|()| true),
+            }
+        }
     }
 }

@@ -24,16 +24,34 @@ pub const WINDOWS: [[&str; 2]; 2] = [
 
 /// A token with this role, for this region.
 pub fn token(role: &str, region: &str) -> Result<String, Failure> {
-    let expiry = SystemTime::now().duration_since(UNIX_EPOCH)? + TOKEN_LIFETIME;
-    let claims = json!({
+    sign(&json!({
         "sub": format!("{role}-{region}"),
         "name": "Robin Field",
         "roles": [role],
         "regions": [region],
-        "exp": expiry.as_secs(),
-    });
+        "exp": expiry()?,
+    }))
+}
+
+/// A token of a dispatcher of this region who is this contractor as well.
+pub fn working_dispatcher_token(region: &str, contractor_id: &str) -> Result<String, Failure> {
+    sign(&json!({
+        "sub": contractor_id,
+        "name": "Robin Field",
+        "roles": ["dispatcher", "contractor"],
+        "regions": [region],
+        "contractorId": contractor_id,
+        "exp": expiry()?,
+    }))
+}
+
+fn expiry() -> Result<u64, Failure> {
+    Ok((SystemTime::now().duration_since(UNIX_EPOCH)? + TOKEN_LIFETIME).as_secs())
+}
+
+fn sign(claims: &Value) -> Result<String, Failure> {
     let key = EncodingKey::from_secret(JWT_SECRET.as_bytes());
-    Ok(jsonwebtoken::encode(&Header::default(), &claims, &key)?)
+    Ok(jsonwebtoken::encode(&Header::default(), claims, &key)?)
 }
 
 /// Makes jobs in a region, in the first of the [`WINDOWS`], each with one contractor

@@ -1,8 +1,13 @@
 //! A minimal WebSocket client that speaks SignalR: enough to join a group, and then to
 //! count events by the frames' headers alone, without looking at what is in them.
 
-use std::io::{Read, Write};
+use std::collections::HashMap;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::client::ANSWER_TIMEOUT;
@@ -17,7 +22,52 @@ const EVENT_BYTES_MIN: usize = 126;
 /// Opens a WebSocket to the hub and joins the region's dispatch group; answers once the
 /// server has said that it is done.
 pub fn join(address: SocketAddr, token: &str, region: &str) -> Result<TcpStream, Failure> {
+    join_on(TcpStream::connect(address)?, token, region)
+}
+
+/// The same on a connection that has been made.
+pub fn join_on(mut stream: TcpStream, token: &str, region: &str) -> Result<TcpStream, Failure> {
+    let mut received = upgrade(&mut stream, token)?;
+    let hello = format!("{HANDSHAKE}{}", invocation("JoinDispatchGroup", &region.into()));
+    stream.write_all(&masked_text_frame(hello.as_bytes()))?;
+    // Nothing but these answers and pings comes before the first event, and no event is
+    // made while an audience gathers.
+    while !is_joined(&received)? {
+        read_more(&mut stream, &mut received)?;
+    }
+    Ok(stream)
+}
+
+/// Opens a WebSocket to the hub, up to SignalR's handshake; it is in no group yet.
+pub fn open(address: SocketAddr, token: &str) -> Result<TcpStream, Failure> {
     let mut stream = TcpStream::connect(address)?;
+    let mut received = upgrade(&mut stream, token)?;
+    stream.write_all(&masked_text_frame(HANDSHAKE.as_bytes()))?;
+    while !received.ends_with(b"{}\x1E") {
+        read_more(&mut stream, &mut received)?;
+    }
+    Ok(stream)
+}
+
+/// A frame that subscribes to groups from past a sequence on.
+pub fn subscribe_frame(groups: &[String], after: u64) -> Vec<u8> {
+    let subscription = json!({ "groups": groups, "after": after });
+    masked_text_frame(invocation("Subscribe", &subscription).as_bytes())
+}
+
+/// How a client begins to speak SignalR.
+const HANDSHAKE: &str = "{\"protocol\":\"json\",\"version\":1}\x1E";
+
+/// A call of a method with one argument.
+fn invocation(target: &str, argument: &Value) -> String {
+    let call = json!({
+        "type": 1, "invocationId": "0", "target": target, "arguments": [argument],
+    });
+    format!("{call}\x1E")
+}
+
+/// Makes a connection a WebSocket; answers what came behind the answer.
+fn upgrade(stream: &mut TcpStream, token: &str) -> Result<Vec<u8>, Failure> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     // Without negotiation, as `skipNegotiation` does. The answer's Sec-WebSocket-Accept
@@ -33,25 +83,14 @@ pub fn join(address: SocketAddr, token: &str, region: &str) -> Result<TcpStream,
         if let Some(end) = memchr::memmem::find(&received, b"\r\n\r\n") {
             break end;
         }
-        read_more(&mut stream, &mut received)?;
+        read_more(stream, &mut received)?;
     };
     let head = String::from_utf8_lossy(&received[..head_end]).into_owned();
     if !head.starts_with("HTTP/1.1 101 ") {
         return Err(format!("no WebSocket: {head}").into());
     }
     received.drain(..head_end + 4);
-
-    let hello = format!(
-        "{{\"protocol\":\"json\",\"version\":1}}\x1E{{\"type\":1,\"invocationId\":\"0\",\
-         \"target\":\"JoinDispatchGroup\",\"arguments\":[\"{region}\"]}}\x1E"
-    );
-    stream.write_all(&masked_text_frame(hello.as_bytes()))?;
-    // Nothing but these answers and pings comes before the first event, and no event is
-    // made while an audience gathers.
-    while !is_joined(&received)? {
-        read_more(&mut stream, &mut received)?;
-    }
-    Ok(stream)
+    Ok(received)
 }
 
 /// Whether these frames, each whole, end with the join's completion.
@@ -60,7 +99,7 @@ fn is_joined(received: &[u8]) -> Result<bool, Failure> {
         return Ok(false);
     };
     for message in &messages {
-        let message: serde_json::Value = serde_json::from_slice(message)?;
+        let message: Value = serde_json::from_slice(message)?;
         if !message["error"].is_null() || message["type"] == 7 {
             return Err(format!("cannot join: {message}").into());
         }
@@ -143,6 +182,9 @@ pub struct EventCounter {
     payload_left: usize,
     /// Whether the current frame carries an event.
     is_event: bool,
+    /// The payload of the current frame, or the last one, that does not.
+    other: Vec<u8>,
+    completion: Option<Vec<u8>>,
 }
 
 impl EventCounter {
@@ -152,16 +194,28 @@ impl EventCounter {
         loop {
             let taken = self.payload_left.min(piece.len());
             self.payload_left -= taken;
+            if !self.is_event {
+                self.other.extend_from_slice(&piece[..taken]);
+            }
             piece = &piece[taken..];
             if self.payload_left > 0 {
                 return Ok(events);
             }
             events += u64::from(std::mem::take(&mut self.is_event));
+            if self.other.starts_with(b"{\"type\":3") {
+                self.completion = Some(self.other[..self.other.len() - 1].to_vec());
+            }
+            self.other.clear();
             if piece.is_empty() {
                 return Ok(events);
             }
             piece = self.start_frame(piece)?;
         }
+    }
+
+    /// The answer to a call, if it has come, without what ends it.
+    pub fn completion(&self) -> Option<&[u8]> {
+        self.completion.as_deref()
     }
 
     /// Takes a header, or as much of it as there is; answers what follows.
@@ -224,7 +278,7 @@ pub fn check_events(received: &[u8]) -> Result<u64, Failure> {
     let messages = messages(received)?.ok_or("what was received ends within a frame")?;
     let (mut count, mut last) = (0, None);
     for message in messages {
-        let message: serde_json::Value = serde_json::from_slice(message)?;
+        let message: Value = serde_json::from_slice(message)?;
         if message["type"] == 6 {
             continue;
         }
@@ -238,6 +292,72 @@ pub fn check_events(received: &[u8]) -> Result<u64, Failure> {
     }
     Ok(count)
 }
+
+/// Checks what a subscriber received: events that it missed, whose sequences rise, and
+/// then the answer to its call. Answers how many they are.
+pub fn check_replay(received: &[u8]) -> Result<u64, Failure> {
+    let messages = messages(received)?.ok_or("what was received ends within a frame")?;
+    let (mut count, mut last) = (0, 0);
+    let mut is_complete = false;
+    for message in messages {
+        let message: Value = serde_json::from_slice(message)?;
+        let sequence = message["arguments"][0]["sequence"].as_u64();
+        match (message["type"].as_u64(), sequence) {
+            (Some(6), _) => {}
+            (Some(3), _) if message["error"].is_null() => is_complete = true,
+            (Some(1), Some(sequence)) if sequence > last && !is_complete => {
+                last = sequence;
+                count += 1;
+            }
+            _ => return Err(format!("after the event {last} came {message}").into()),
+        }
+    }
+    if is_complete { Ok(count) } else { Err("the call was not answered".into()) }
+}
+
+/// Notes when each event comes, until one of a sequence that `last` tells, once it tells
+/// one that is not 0.
+pub fn note_arrivals(
+    mut stream: TcpStream,
+    last: &AtomicU64,
+) -> Result<HashMap<u64, Instant>, Failure> {
+    stream.set_read_timeout(Some(LOOK_INTERVAL))?;
+    let (mut arrivals, mut received) = (HashMap::new(), Vec::new());
+    let mut buffer = vec![0; 64 * 1024];
+    let mut asked_at = None;
+    loop {
+        let last = last.load(Ordering::Acquire);
+        if last > 0 && arrivals.contains_key(&last) {
+            return Ok(arrivals);
+        }
+        if last > 0 && asked_at.get_or_insert_with(Instant::now).elapsed() > ANSWER_TIMEOUT {
+            return Err(format!("the event {last} did not come").into());
+        }
+        let count = match stream.read(&mut buffer) {
+            Ok(0) => return Err("the server dropped a connection".into()),
+            Ok(count) => count,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                continue;
+            }
+            Err(error) => return Err(format!("a connection broke: {error}").into()),
+        };
+        let at = Instant::now();
+        received.extend_from_slice(&buffer[..count]);
+        let Some(whole) = messages(&received)? else { continue };
+        for message in whole {
+            let message: Value = serde_json::from_slice(message)?;
+            if let Some(sequence) = message["arguments"][0]["sequence"].as_u64()
+                && arrivals.insert(sequence, at).is_some()
+            {
+                return Err(format!("the event {sequence} came twice").into());
+            }
+        }
+        received.clear();
+    }
+}
+
+/// How often somebody who notes arrivals looks whether it is over.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The last event's frame, header and all, in what a connection received.
 pub fn last_event_frame(received: &[u8]) -> Result<Vec<u8>, Failure> {
