@@ -22,6 +22,9 @@ use crate::store::{StoreError, url};
 /// How long a caller waits for a connection before it is told that there is none.
 const CONNECTION_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// How long a start waits for the first one of a server that answers.
+const FIRST_CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// While nothing can be reached: who waits for a connection, once in this time.
 const TRY_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -136,6 +139,16 @@ impl Database {
             writes: pool(WRITE_CONNECTIONS_MAX, purpose.write_settings()),
             reads: pool(READ_CONNECTIONS_MAX, purpose.read_settings()),
             outage: Outage::default(),
+        }
+    }
+
+    /// Waits for the first connection of each kind, if there is a server to connect to.
+    /// Pools make them in the background, which on a busy machine takes longer than a
+    /// caller is to wait for one.
+    pub(super) fn await_connections(&self) {
+        for pool in [&self.writes, &self.reads] {
+            // If there is none after all, whoever asks for one finds out.
+            let _ = pool.get_timeout(FIRST_CONNECTION_TIMEOUT);
         }
     }
 

@@ -86,13 +86,13 @@ fn log_to_read(connector: &Connector, shares_database: bool) -> Arc<dyn EventLog
 }
 
 fn job_store(connector: &Connector) -> Result<Arc<dyn JobStore>, StoreError> {
+    let database = Database::new(connector, Purpose::Jobs);
     match connector.try_once() {
-        Ok(()) => {}
+        Ok(()) => database.await_connections(),
         // The server is reached and wrong, which no waiting mends.
         Err(error @ (StoreError::Corrupt(_) | StoreError::NotMigrated(_))) => return Err(error),
         Err(error) => log::error!("the jobs' database cannot be used yet: {error}"),
     }
-    let database = Database::new(connector, Purpose::Jobs);
     let leader = Leader::new(connector.clone());
     Ok(Arc::new(PostgresJobStore { database, leader }))
 }

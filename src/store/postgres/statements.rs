@@ -182,7 +182,7 @@ statement! {
     Pg on PgConnection:
     /// Takes sequences; answers the last of them, and the transaction's id.
     TakeSequences { count: i64 as BigInt, } -> (BigInt, BigInt),
-    "UPDATE event_sequence SET last = last + ?
+    "UPDATE event_sequence SET last = last + ? WHERE id = 1
      RETURNING last, pg_current_xact_id()::text::bigint"
 }
 
