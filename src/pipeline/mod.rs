@@ -74,8 +74,8 @@ pub struct PipelineConfig {
     /// The longest pause between two tries of a log that is down. Default 5 s.
     pub log_retry_max: Duration,
     /// How often the database is asked for events that the registry missed. Default
-    /// 200 ms: what another node committed arrives after two of them at the latest, also
-    /// where nodes have no other way to each other.
+    /// 200 ms: that is how long what another node committed may take where nodes have no
+    /// other way to each other.
     pub relay_interval: Duration,
     /// `redis://…`, by which nodes tell each other of events. None is by the database
     /// alone.

@@ -59,8 +59,9 @@ impl Relay {
         }
     }
 
-    /// Reads what is past the last relayed event, if the registry should have had it
-    /// by now: what was committed before the last look, or anything when `now`.
+    /// Reads what is past the last relayed event, if the registry should have had it by
+    /// now: what was committed before the last look, or anything when `now`; and if there
+    /// is something that was not committed here.
     fn look(&mut self, now: bool, ctx: &mut Context<Self>) {
         if self.is_reading {
             self.is_asked = self.is_asked || now;
@@ -70,8 +71,9 @@ impl Relay {
         let (beginning, last_seen) = (self.beginning.clone(), self.last_seen);
         let read = move || {
             beginning.begin()?;
-            let relayed = beginning.progress.relayed();
-            read_missed(&beginning.store, relayed, now || relayed < last_seen)
+            let (relayed, known) = (beginning.progress.relayed(), beginning.progress.committed());
+            let is_behind = now || relayed < last_seen;
+            read_missed(&beginning.store, relayed, if is_behind { 0 } else { known })
         };
         let reading = blocking(read).into_actor(self);
         ctx.spawn(reading.map(move |outcome, actor, ctx| {
@@ -111,16 +113,16 @@ impl Relay {
     }
 }
 
-/// The last sequence, and the events past `relayed` if they are wanted. The log is
-/// read only for what the outbox no longer has, so that a log which is down does
-/// not hold up what is still in the outbox.
+/// The last sequence, and the events past `relayed` if there are any past `known`, which
+/// are on their way to the registry. The log is read only for what the outbox no longer
+/// has, so that a log which is down does not hold up what is still in the outbox.
 fn read_missed(
     store: &Store,
     relayed: Sequence,
-    is_wanted: bool,
+    known: Sequence,
 ) -> Result<(Sequence, Vec<CommittedEvent>), StoreError> {
     let last = store.jobs.last_sequence()?;
-    if !is_wanted || last <= relayed {
+    if last <= known || last <= relayed {
         return Ok((last, Vec::new()));
     }
     let unlogged = store.jobs.outbox_after(relayed, PAGE_ROWS_MAX)?;

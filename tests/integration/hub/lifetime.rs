@@ -1,8 +1,10 @@
 //! How long a connection lives, and how it is told that it ends. The server looks at
 //! its timers once a second, so each of these takes one or a few.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use serde_json::json;
 use signalbox::auth::{Claims, issue};
 use signalbox::signalr::HubOptions;
@@ -113,6 +115,31 @@ async fn a_server_that_stops_sends_its_clients_to_another_one() {
         }
     };
     futures_util::future::join(site.server.stop(), reading).await;
+}
+
+#[actix_web::test]
+async fn many_clients_of_a_server_that_stops_are_sent_away_one_after_the_other() {
+    const CLIENTS: usize = 400;
+    let site = Site::start().await;
+    let mut sockets = Vec::new();
+    for _ in 0..CLIENTS {
+        sockets.push(connect(&site).await);
+    }
+    let mut left: FuturesUnordered<_> = sockets.iter_mut().map(|socket| socket.rest()).collect();
+    let reading = async {
+        let mut at = Vec::new();
+        while let Some(received) = left.next().await {
+            assert_eq!(received, sent_to_return());
+            at.push(Instant::now());
+        }
+        at
+    };
+    let (_, at) = futures_util::future::join(site.server.stop(), reading).await;
+    assert_eq!(at.len(), CLIENTS);
+    // Two milliseconds each, by the server's clock; a quarter of it by a test's that stands
+    // still now and then.
+    let spread = at[CLIENTS - 1] - at[0];
+    assert!(spread > Duration::from_millis(200), "all within {spread:?}");
 }
 
 #[actix_web::test]
