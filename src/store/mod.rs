@@ -10,6 +10,7 @@
 
 mod commit;
 mod error;
+mod lists;
 mod migrations;
 #[cfg(feature = "postgres")]
 mod postgres;

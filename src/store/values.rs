@@ -52,7 +52,6 @@ pub(super) fn garbled(column: &str, value: impl Display) -> StoreError {
 }
 
 /// A part of a page's cursor, which whoever reads cursors has checked.
-#[cfg(feature = "postgres")]
 pub(super) fn cursor_part<T>(part: Option<T>) -> Result<T, StoreError> {
     part.ok_or_else(|| StoreError::Corrupt("a cursor is not one that was written here".to_owned()))
 }

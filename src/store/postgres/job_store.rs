@@ -7,10 +7,10 @@ use uuid::Uuid;
 use super::commit::Transaction;
 use super::connection::Database;
 use super::leader::Leader;
+use super::lists;
 use super::rows::{EventRow, event_columns};
 use super::schema::{event_sequence, outbox};
 use super::statements::{ClearOutbox, PurgeKeys};
-use super::{contractors, jobs};
 use crate::jobs::{
     CommandRequest, CommittedEvent, Contractor, ContractorId, Job, JobId, Scope, Sequence,
     Timestamp,
@@ -57,18 +57,18 @@ impl JobStore for PostgresJobStore {
 
     fn job(&self, scope: &Scope, id: JobId) -> Result<(Option<Job>, Sequence), StoreError> {
         self.database
-            .read(|connection| Ok((jobs::one(connection, scope, id)?, last_sequence(connection)?)))
+            .read(|connection| Ok((lists::job(connection, scope, id)?, last_sequence(connection)?)))
     }
 
     fn jobs(&self, scope: &Scope, filter: &JobFilter) -> Result<Page<Job>, StoreError> {
         self.database.read(|connection| {
-            let (items, next) = jobs::list(connection, scope, filter)?;
+            let (items, next) = lists::jobs(connection, scope, filter)?;
             Ok(Page { items, next, sequence: last_sequence(connection)? })
         })
     }
 
     fn contractor(&self, id: ContractorId) -> Result<Option<Contractor>, StoreError> {
-        self.database.read(|connection| contractors::one(connection, id))
+        self.database.read(|connection| lists::contractor(connection, id))
     }
 
     fn contractors(
@@ -77,7 +77,7 @@ impl JobStore for PostgresJobStore {
         filter: &ContractorFilter,
     ) -> Result<Page<Contractor>, StoreError> {
         self.database.read(|connection| {
-            let (items, next) = contractors::list(connection, scope, filter)?;
+            let (items, next) = lists::contractors(connection, scope, filter)?;
             Ok(Page { items, next, sequence: last_sequence(connection)? })
         })
     }

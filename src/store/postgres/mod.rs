@@ -8,11 +8,10 @@
 
 mod commit;
 mod connection;
-mod contractors;
 mod event_log;
 mod job_store;
-mod jobs;
 mod leader;
+mod lists;
 mod migrations;
 mod parameters;
 mod records;

@@ -42,9 +42,12 @@ pub(super) fn contractor_ids() -> SqlLiteral<Array<SqlUuid>> {
                WHERE job_id = jobs.id ORDER BY position)")
 }
 
+/// What [`contractor_ids`] selects.
+pub(super) type ContractorIds = Vec<Uuid>;
+
 impl JobRow {
     /// The job, with its contractors.
-    pub(super) fn job(self, contractor_ids: Vec<Uuid>) -> Result<Job, StoreError> {
+    pub(super) fn job(self, contractor_ids: ContractorIds) -> Result<Job, StoreError> {
         Ok(Job {
             id: JobId(self.id),
             title: self.title,
@@ -190,4 +193,14 @@ fn time(column: &str, time: DateTime<Utc>) -> Result<Timestamp, StoreError> {
 fn window(column: &str, start: DateTime<Utc>, end: DateTime<Utc>) -> Result<Window, StoreError> {
     Window::new(time(column, start)?, time(column, end)?)
         .map_err(|refusal| garbled(column, refusal))
+}
+
+/// An id as the tables hold it.
+pub(super) fn stored_id(id: Uuid) -> Uuid {
+    id
+}
+
+/// A time as the tables hold it.
+pub(super) fn stored_time(time: Timestamp) -> DateTime<Utc> {
+    time.to_utc()
 }

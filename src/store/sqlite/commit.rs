@@ -29,7 +29,7 @@ pub(super) struct Transaction<'a>(pub(super) &'a mut SqliteConnection);
 impl CommitTransaction for Transaction<'_> {
     fn load_jobs(&mut self, ids: &[JobId]) -> Result<Vec<Job>, StoreError> {
         let rows: Vec<(JobRow, String)> = JobsById { ids: to_json(&ids)? }.load(self.0)?;
-        rows.into_iter().map(|(row, contractor_ids)| row.job(&contractor_ids)).collect()
+        rows.into_iter().map(|(row, contractor_ids)| row.job(contractor_ids)).collect()
     }
 
     fn load_contractors(&mut self, ids: &[ContractorId]) -> Result<Vec<Contractor>, StoreError> {

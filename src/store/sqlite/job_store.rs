@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::commit::Transaction;
 use super::connection::Database;
+use super::lists;
 use super::rows::EventRow;
 use super::schema::{event_sequence, outbox};
-use super::{contractors, jobs};
 use crate::jobs::{
     CommandRequest, CommittedEvent, Contractor, ContractorId, Job, JobId, Scope, Sequence,
     Timestamp,
@@ -42,18 +42,18 @@ impl JobStore for SqliteJobStore {
 
     fn job(&self, scope: &Scope, id: JobId) -> Result<(Option<Job>, Sequence), StoreError> {
         self.database
-            .read(|connection| Ok((jobs::one(connection, scope, id)?, last_sequence(connection)?)))
+            .read(|connection| Ok((lists::job(connection, scope, id)?, last_sequence(connection)?)))
     }
 
     fn jobs(&self, scope: &Scope, filter: &JobFilter) -> Result<Page<Job>, StoreError> {
         self.database.read(|connection| {
-            let (items, next) = jobs::list(connection, scope, filter)?;
+            let (items, next) = lists::jobs(connection, scope, filter)?;
             Ok(Page { items, next, sequence: last_sequence(connection)? })
         })
     }
 
     fn contractor(&self, id: ContractorId) -> Result<Option<Contractor>, StoreError> {
-        self.database.read(|connection| contractors::one(connection, id))
+        self.database.read(|connection| lists::contractor(connection, id))
     }
 
     fn contractors(
@@ -62,7 +62,7 @@ impl JobStore for SqliteJobStore {
         filter: &ContractorFilter,
     ) -> Result<Page<Contractor>, StoreError> {
         self.database.read(|connection| {
-            let (items, next) = contractors::list(connection, scope, filter)?;
+            let (items, next) = lists::contractors(connection, scope, filter)?;
             Ok(Page { items, next, sequence: last_sequence(connection)? })
         })
     }

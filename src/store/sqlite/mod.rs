@@ -7,11 +7,10 @@
 mod checkpoint;
 mod commit;
 mod connection;
-mod contractors;
 mod event_log;
 mod gate;
 mod job_store;
-mod jobs;
+mod lists;
 mod migrations;
 mod records;
 mod rows;

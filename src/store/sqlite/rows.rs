@@ -5,6 +5,7 @@ use diesel::dsl::sql;
 use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
+use uuid::Uuid;
 
 use super::schema::{contractors, jobs};
 use crate::jobs::{
@@ -40,9 +41,12 @@ pub(super) fn contractor_ids() -> SqlLiteral<Text> {
           FROM job_assignments WHERE job_id = jobs.id)")
 }
 
+/// What [`contractor_ids`] selects.
+pub(super) type ContractorIds = String;
+
 impl JobRow {
     /// The job, with the [`contractor_ids`] that were selected beside it.
-    pub(super) fn job(self, contractor_ids: &str) -> Result<Job, StoreError> {
+    pub(super) fn job(self, contractor_ids: ContractorIds) -> Result<Job, StoreError> {
         Ok(Job {
             id: parsed("jobs.id", &self.id)?,
             title: self.title,
@@ -53,7 +57,7 @@ impl JobRow {
             window: window("jobs.end_utc", &self.start_utc, &self.end_utc)?,
             status: JobStatus::parse(&self.status)
                 .ok_or_else(|| garbled("jobs.status", &self.status))?,
-            contractor_ids: from_json("job_assignments.contractor_id", contractor_ids)?,
+            contractor_ids: from_json("job_assignments.contractor_id", &contractor_ids)?,
             cancellation_reason: self.cancellation_reason,
             version: number("jobs.version", self.version)?,
             created_at: time("jobs.created_at", &self.created_at)?,
@@ -179,4 +183,14 @@ fn time(column: &str, text: &str) -> Result<Timestamp, StoreError> {
 fn window(column: &str, start: &str, end: &str) -> Result<Window, StoreError> {
     Window::new(time(column, start)?, time(column, end)?)
         .map_err(|refusal| garbled(column, refusal))
+}
+
+/// An id as the tables hold it.
+pub(super) fn stored_id(id: Uuid) -> String {
+    id.to_string()
+}
+
+/// A time as the tables hold it.
+pub(super) fn stored_time(time: Timestamp) -> String {
+    time.to_string()
 }
