@@ -108,6 +108,16 @@ pub enum ConfigError {
         /// Why.
         error: std::io::Error,
     },
+    /// A key that means nothing.
+    #[error("the configuration file {path} has the key '{key}', which is no setting{hint}")]
+    UnknownKey {
+        /// Which file.
+        path: String,
+        /// The key.
+        key: String,
+        /// What may have been meant.
+        hint: String,
+    },
     /// The file is not what it should be.
     #[error("the configuration file {path} is not understood: {error}")]
     Malformed {
@@ -124,8 +134,30 @@ impl PartialSettings {
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::Unreadable { path: shown.clone(), error })?;
-        toml::from_str(&text)
-            .map_err(|error| ConfigError::Malformed { path: shown, error: Box::new(error) })
+        Self::from_toml(&text, &shown)
+    }
+
+    fn from_toml(text: &str, path: &str) -> Result<Self, ConfigError> {
+        let malformed = |error: toml::de::Error| ConfigError::Malformed {
+            path: path.to_owned(),
+            error: Box::new(error),
+        };
+        let table: toml::Table = toml::from_str(text).map_err(malformed)?;
+        let known = Self::names();
+        if let Some(key) = table.keys().find(|key| !known.contains(key)) {
+            let hint = nearest(key, &known);
+            let hint = hint.map_or_else(String::new, |name| format!("; did you mean '{name}'?"));
+            let (path, key) = (path.to_owned(), key.clone());
+            return Err(ConfigError::UnknownKey { path, key, hint });
+        }
+        toml::from_str(text).map_err(malformed)
+    }
+
+    /// The names of all settings, as a file has them.
+    #[must_use]
+    pub fn names() -> Vec<String> {
+        let arguments = Self::augment_args(clap::Command::new("settings"));
+        arguments.get_arguments().map(|argument| argument.get_id().to_string()).collect()
     }
 
     /// These settings, and those of `lower` where these are absent.
@@ -207,6 +239,15 @@ impl Settings {
     }
 }
 
+/// The known name that a misspelt one may have been meant for.
+fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {
+    /// As alike as `listn` and `listen`; `port` and `listen` are not.
+    const LIKENESS_MIN: f64 = 0.8;
+    let likeness = |known: &&String| strsim::jaro_winkler(name, known);
+    let best = known.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)))?;
+    (likeness(&best) >= LIKENESS_MIN).then_some(best)
+}
+
 /// The URL with its password, if it has one, masked.
 fn without_password(url: &str) -> String {
     let masked = url.split_once("://").and_then(|(scheme, rest)| {
@@ -264,7 +305,21 @@ mod tests {
 
     #[test]
     fn a_key_that_is_not_known_is_refused() {
-        let error = toml::from_str::<PartialSettings>("listn = \"x\"").expect_err("misspelt");
-        assert!(error.to_string().contains("listn"), "{error}");
+        let refusal = |text: &str| {
+            let error = PartialSettings::from_toml(text, "a.toml").expect_err("no such setting");
+            error.to_string()
+        };
+        let known = "the configuration file a.toml has the key ";
+        for (text, said) in [
+            ("listn = \"x\"", "'listn', which is no setting; did you mean 'listen'?"),
+            (
+                "data_base_url = \"x\"",
+                "'data_base_url', which is no setting; did you mean 'database_url'?",
+            ),
+            ("colour = \"red\"", "'colour', which is no setting"),
+        ] {
+            assert_eq!(refusal(text), format!("{known}{said}"));
+        }
+        assert!(refusal("listen = 7").contains("line 1"), "{}", refusal("listen = 7"));
     }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use signalbox::cli::{Cli, Command, demo, events, migrate, report, serve, token, verify};
+use signalbox::cli::{Cli, Command, config, demo, events, migrate, report, serve, token, verify};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Command::Migrate(args) => report(migrate::run(args)),
         Command::Verify(args) => verify::run(args),
         Command::Events(command) => report(events::run(command)),
+        Command::Config(command) => report(config::run(command)),
         Command::Token(args) => report(token::run(args)),
     }
 }

@@ -3,7 +3,7 @@
 //! The builder here is the one that tests use too: what is tested is what runs.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use crate::auth::{AuthConfig, Authenticator, WeakSecret, bearer_token};
 use crate::http::{self, DemoAccess, HttpState, Origins};
 use crate::hub::{DispatchHub, HUB_PATHS, HubParts};
 use crate::jobs::Caller;
-use crate::pipeline::{Pipeline, PipelineConfig};
+use crate::pipeline::{self, Pipeline, PipelineConfig};
 use crate::signalr::{CloseReason, HubHandle, HubOptions, HubServer, Identity, remember_socket};
 use crate::store::{self, Store, StoreConfig, StoreError};
 
@@ -43,6 +43,32 @@ pub struct ServerConfig {
     /// How long a stop may take.
     pub stop_timeout: Duration,
 }
+
+impl ServerConfig {
+    /// What of it could not be used, a line each. Asks no database and opens nothing.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut look = |name: &str, fault: Option<String>| {
+            faults.extend(fault.map(|fault| format!("{name}: {fault}")));
+        };
+        let address = self.listen.to_socket_addrs();
+        look("listen", address.err().map(|error| format!("'{}': {error}", self.listen)));
+        look("database", store::check(&self.store).err().map(|error| error.to_string()));
+        look("jwt_secret", Authenticator::new(&self.auth).err().map(|error| error.to_string()));
+        for origin in self.origins.allowed() {
+            look("allowed_origins", http::origin_fault(origin));
+        }
+        let redis = self.pipeline.redis_url.as_deref().and_then(pipeline::redis_url_fault);
+        look("redis_url", redis);
+        let is_short = self.stop_timeout < STOP_TIMEOUT_MIN;
+        look("stop_timeout_seconds", is_short.then(|| "is less than 1".to_owned()));
+        faults
+    }
+}
+
+/// A shorter stop could not even say goodbye.
+const STOP_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,6 @@
 //! The commands, a file each.
 
+pub mod config;
 pub mod databases;
 pub mod demo;
 pub mod events;
@@ -39,6 +40,9 @@ pub enum Command {
     /// Read the event log
     #[command(subcommand)]
     Events(events::EventsCommand),
+    /// Look at the settings of a server
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Make a token, signed with the server's secret
     Token(token::TokenArgs),
 }

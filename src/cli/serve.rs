@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{Outcome, run};
 use crate::auth::AuthConfig;
-use crate::config::{PartialSettings, Settings};
+use crate::config::{ConfigError, PartialSettings, Settings};
 use crate::http::Origins;
 use crate::hub;
 use crate::pipeline::PipelineConfig;
@@ -15,12 +15,27 @@ use crate::server::ServerConfig;
 use crate::store::StoreConfig;
 use crate::telemetry;
 
-/// Flags of `serve`.
+/// Where a server's settings come from.
 #[derive(Debug, Args)]
-pub struct ServeArgs {
+pub struct SettingsArgs {
     /// A TOML file of settings; environment and flags go before it
     #[arg(long, env = "SIGNALBOX_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: PartialSettings,
+}
+
+impl SettingsArgs {
+    /// The settings that are in force.
+    pub(super) fn settings(self) -> Result<Settings, ConfigError> {
+        let file = self.config.as_deref().map(PartialSettings::from_file).transpose()?;
+        Ok(self.settings.over(file.unwrap_or_default()).or_defaults())
+    }
+}
+
+/// Flags of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
     /// Show the settings that are in force, secrets masked, and stop
     #[arg(long)]
     print_config: bool,
@@ -28,25 +43,29 @@ pub struct ServeArgs {
     #[arg(long)]
     no_migrate: bool,
     #[command(flatten)]
-    settings: PartialSettings,
+    settings: SettingsArgs,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Runs the server.
 pub fn run(args: Box<ServeArgs>) -> Outcome {
-    let file = args.config.as_deref().map(PartialSettings::from_file).transpose()?;
-    let settings = args.settings.over(file.unwrap_or_default()).or_defaults();
+    let settings = args.settings.settings()?;
     if args.print_config {
         println!("{}", settings.print());
         return Ok(());
     }
     telemetry::start(settings.log_format);
     let config = server_config(settings, !args.no_migrate)?;
+    let faults = config.faults();
+    if !faults.is_empty() {
+        return Err(faults.join("\nsignalbox: ").into());
+    }
     run::until_signalled(config, |_| async { Ok(()) })
 }
 
-fn server_config(settings: Settings, migrate: bool) -> Result<ServerConfig, String> {
+/// The server that these settings ask for.
+pub(super) fn server_config(settings: Settings, migrate: bool) -> Result<ServerConfig, String> {
     let secret = settings.jwt_secret.ok_or(
         "no key to check tokens with: set --jwt-secret or SIGNALBOX_JWT_SECRET to a secret of at \
          least 32 bytes, or try `signalbox demo`",

@@ -18,6 +18,19 @@ pub struct Origins {
     loopback_only: bool,
 }
 
+/// Why a text is no origin as browsers write it; none if it is. One that is not would
+/// never be met.
+#[must_use]
+pub fn origin_fault(origin: &str) -> Option<String> {
+    let is_lower = origin.chars().all(|c| !c.is_uppercase() && !c.is_whitespace());
+    let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    let is_host = |host: &str| !host.is_empty() && !host.contains(['/', '?', '#', '@', '*']);
+    let is_good = is_lower && host.is_some_and(is_host);
+    (!is_good).then(|| {
+        format!("'{origin}' is no origin: scheme, host and port in lower case, as in https://board.example")
+    })
+}
+
 impl Origins {
     /// The server's own origin and these, each as browsers write it:
     /// `https://board.example`.

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use actix_web::web;
 use tokio::sync::Semaphore;
 
-pub use around::{Origins, around};
+pub use around::{Origins, around, origin_fault};
 pub use demo::{DemoAccess, Persona};
 pub use problem::Problem;
 

@@ -52,6 +52,14 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 /// events from the database.
 const FORMAT: u8 = 1;
 
+/// Why a URL is none of a Redis that can be used; none if it is.
+#[must_use]
+pub fn redis_url_fault(url: &str) -> Option<String> {
+    let fault = Client::open(url).err()?;
+    // The URL may have a password in it, and is not repeated.
+    Some(format!("is not of the form redis://HOST:PORT: {}", fault.category()))
+}
+
 /// What a backplane works with.
 #[derive(Clone)]
 pub(super) struct BackplaneParts {

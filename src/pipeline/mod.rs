@@ -34,7 +34,7 @@ use std::time::Duration;
 use actix::{Actor, Arbiter};
 use tokio::sync::Notify;
 
-pub use backplane::Backplane;
+pub use backplane::{Backplane, redis_url_fault};
 pub use command_error::CommandError;
 pub use command_queue::CommandQueue;
 pub use event_feed::{EventFeed, FeedPart};

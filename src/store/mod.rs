@@ -312,6 +312,17 @@ pub fn open_read_only(config: &StoreConfig) -> Result<Store, StoreError> {
     Ok(Store { jobs, log, log_shares_database: false })
 }
 
+/// Whether the URLs name databases that this program knows; asks none of them.
+pub fn check(config: &StoreConfig) -> Result<(), StoreError> {
+    let Places { jobs, log } = Places::of(config)?;
+    for place in std::iter::once(jobs).chain(log) {
+        if matches!(place, DatabaseUrl::Postgres(_)) {
+            postgres::check_built()?;
+        }
+    }
+    Ok(())
+}
+
 /// The migrations that the databases lack, by name; applies nothing.
 pub fn pending_migrations(config: &StoreConfig) -> Result<Vec<String>, StoreError> {
     let pending = |place: &DatabaseUrl, contents| match place {

@@ -31,6 +31,10 @@ pub(super) fn read_log(_: &str) -> Refused<Arc<dyn EventLog>> {
     Err(refused())
 }
 
+pub(super) fn check_built() -> Refused<()> {
+    Err(refused())
+}
+
 pub(super) fn pending_migrations(_: &str, _: Contents) -> Refused<Vec<String>> {
     Err(refused())
 }

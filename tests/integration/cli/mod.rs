@@ -1,6 +1,7 @@
 //! The commands that read a server's databases, as the real program in processes of
 //! their own.
 
+mod config;
 mod events;
 mod verify;
 
