@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use signalbox::cli::{Cli, Command, config, demo, events, migrate, report, serve, token, verify};
+use signalbox::cli::{
+    Cli, Command, config, demo, events, manual, migrate, report, serve, token, verify,
+};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -14,6 +16,8 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args),
         Command::Events(command) => report(events::run(command)),
         Command::Config(command) => report(config::run(command)),
+        Command::Completions(args) => report(manual::completions(args)),
+        Command::Manual(args) => report(manual::manual(args)),
         Command::Token(args) => report(token::run(args)),
     }
 }

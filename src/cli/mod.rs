@@ -4,6 +4,7 @@ pub mod config;
 pub mod databases;
 pub mod demo;
 pub mod events;
+pub mod manual;
 pub mod migrate;
 mod run;
 pub mod serve;
@@ -43,6 +44,10 @@ pub enum Command {
     /// Look at the settings of a server
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Print what a shell needs to complete commands and flags
+    Completions(manual::CompletionsArgs),
+    /// Print the manual page
+    Manual(manual::ManualArgs),
     /// Make a token, signed with the server's secret
     Token(token::TokenArgs),
 }

@@ -1,6 +1,7 @@
 //! One binary for all tests that need more than one module: a link is the slow part.
 
 mod cli;
+mod dependencies;
 mod failure_domains;
 mod faults;
 mod http;

@@ -3,6 +3,7 @@
 
 mod config;
 mod events;
+mod manual;
 mod verify;
 
 use crate::store::site::Site;
