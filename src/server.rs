@@ -19,7 +19,7 @@ use crate::auth::{AuthConfig, Authenticator, WeakSecret, bearer_token};
 use crate::http::{self, DemoAccess, HttpState, Origins};
 use crate::hub::{DispatchHub, HUB_PATHS, HubParts};
 use crate::jobs::Caller;
-use crate::pipeline::{self, Pipeline, PipelineConfig};
+use crate::pipeline::{self, Metrics, MetricsPage, Pipeline, PipelineConfig};
 use crate::signalr::{CloseReason, HubHandle, HubOptions, HubServer, Identity, remember_socket};
 use crate::store::{self, Store, StoreConfig, StoreError};
 
@@ -114,13 +114,16 @@ pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
     let store = store::open(&config.store)?;
     let parts = Arc::new(OnceLock::new());
     let hub = hub_server(config.hub.clone(), authenticator.clone(), Arc::clone(&parts));
-    let pipeline = Pipeline::start(store.clone(), hub.handle(), &config.pipeline);
+    let metrics = Arc::new(Metrics::new());
+    let pipeline =
+        Pipeline::start(store.clone(), hub.handle(), &config.pipeline, Arc::clone(&metrics));
     let (commands, feed) = (pipeline.commands.clone(), pipeline.feed.clone());
     parts.get_or_init(|| HubParts { store: store.clone(), commands, feed });
     let state = HttpState {
         commands: pipeline.commands.clone(),
         store: store.clone(),
         progress: Arc::clone(&pipeline.progress),
+        metrics: MetricsPage::new(metrics, &pipeline, hub.handle()),
         authenticator,
         reads: Arc::new(Semaphore::new(http::READS_MAX)),
         demo: config.demo.clone(),

@@ -2,7 +2,7 @@
 //!
 //! Nothing is decided here. `problem` is the one place that turns refusals into
 //! statuses; `request` reads what surrounds a request (caller, body, conditions);
-//! `jobs`, `contractors`, `events` and `health` are the handlers; `around` is what
+//! `jobs`, `contractors`, `events`, `health` and `metrics` are the handlers; `around` is what
 //! every request passes.
 
 mod around;
@@ -11,6 +11,7 @@ mod demo;
 mod events;
 mod health;
 mod jobs;
+mod metrics;
 mod page;
 mod problem;
 mod request;
@@ -26,7 +27,7 @@ pub use demo::{DemoAccess, Persona};
 pub use problem::Problem;
 
 use crate::auth::Authenticator;
-use crate::pipeline::{CommandQueue, Progress};
+use crate::pipeline::{CommandQueue, MetricsPage, Progress};
 use crate::store::Store;
 
 /// Bytes of a request's body; a longer one is refused.
@@ -45,6 +46,8 @@ pub struct HttpState {
     pub store: Store,
     /// Knows how far events have come.
     pub progress: Arc<Progress>,
+    /// Numbers about the server.
+    pub metrics: MetricsPage,
     /// Knows callers.
     pub authenticator: Authenticator,
     /// Bounds reads; see [`READS_MAX`].
@@ -76,6 +79,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(resource("/api/events", "GET").route(web::get().to(events::list)))
         .service(resource("/healthz", "GET").route(web::get().to(health::alive)))
         .service(resource("/readyz", "GET").route(web::get().to(health::ready)))
+        .service(resource("/metrics", "GET").route(web::get().to(metrics::page)))
         .service(resource("/demo/personas", "GET").route(web::get().to(demo::personas)))
         .default_service(web::to(static_files::serve));
 }

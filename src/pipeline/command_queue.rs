@@ -1,13 +1,13 @@
 //! The bounded way to the job actor.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::sync::{Semaphore, oneshot};
 
 use super::command_error::CommandError;
-use super::job_actor::{JobActor, Submit};
+use super::job_actor::{JobActor, Submit, Waiter};
 use super::keeper::Kept;
+use super::metrics::{CommandTimer, Metrics};
 use crate::jobs::{CommandRequest, Receipt};
 
 /// Takes commands, up to a bound, and has them carried out in the order of their
@@ -16,11 +16,28 @@ use crate::jobs::{CommandRequest, Receipt};
 pub struct CommandQueue {
     job_actor: Kept<JobActor>,
     places: Arc<Semaphore>,
+    commands_max: usize,
+    metrics: Arc<Metrics>,
 }
 
 impl CommandQueue {
-    pub(super) fn new(job_actor: Kept<JobActor>, commands_max: usize) -> Self {
-        Self { job_actor, places: Arc::new(Semaphore::new(commands_max)) }
+    pub(super) fn new(
+        job_actor: Kept<JobActor>,
+        commands_max: usize,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let places = Arc::new(Semaphore::new(commands_max));
+        Self { job_actor, places, commands_max, metrics }
+    }
+
+    /// Commands that are taken and not yet answered.
+    pub(super) fn waiting(&self) -> usize {
+        self.commands_max.saturating_sub(self.places.available_permits())
+    }
+
+    /// How many may be.
+    pub(super) fn commands_max(&self) -> usize {
+        self.commands_max
     }
 
     /// Carries a command out; it is durable when this answers `Ok`.
@@ -28,14 +45,30 @@ impl CommandQueue {
     /// A full queue is [`CommandError::Busy`] at once. A caller that stops waiting
     /// does not stop the command: its place is held until the command is answered.
     pub async fn submit(&self, request: CommandRequest) -> Result<Receipt, CommandError> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| CommandError::Busy)?;
-        let (reply, answer) = oneshot::channel();
-        let submit = Submit { request, reply, place, since: Instant::now() };
-        self.job_actor.try_send(submit).map_err(|_| CommandError::Busy)?;
+        let timer = self.metrics.begin(&request.command);
+        let Some(answer) = self.take_in(request, &timer) else {
+            let busy = Err(CommandError::Busy);
+            timer.end(&busy, false);
+            return busy;
+        };
         answer.await.unwrap_or_else(|_| {
             // Whoever commits also answers, so a reply that was dropped is one of a
             // command that was never begun.
-            Err(CommandError::Unavailable("the job actor ended before the command".to_owned()))
+            let text = "the job actor ended before the command".to_owned();
+            let ended = Err(CommandError::Unavailable(text));
+            timer.end(&ended, false);
+            ended
         })
     }
+
+    /// Gives the command to the job actor; none when there is no room.
+    fn take_in(&self, request: CommandRequest, timer: &CommandTimer) -> Option<Answer> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let (reply, answer) = oneshot::channel();
+        let waiter = Waiter { reply, place, timer: timer.clone() };
+        self.job_actor.try_send(Submit { request, waiter }).ok()?;
+        Some(answer)
+    }
 }
+
+type Answer = oneshot::Receiver<Result<Receipt, CommandError>>;

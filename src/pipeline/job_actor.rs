@@ -22,6 +22,7 @@ use super::backplane::Backplane;
 use super::command_error::CommandError;
 use super::group_registry::{Committed, GroupRegistry};
 use super::keeper::{Kept, Lifeline, Panic};
+use super::metrics::{CommandTimer, Metrics};
 use super::progress::Progress;
 use super::{PipelineConfig, start_thread};
 use crate::jobs::{CommandRequest, CommittedEvent, Receipt, Timestamp};
@@ -34,21 +35,40 @@ pub struct Submit {
     /// The command, and who asks.
     pub request: CommandRequest,
     /// Who waits for the answer.
-    pub reply: oneshot::Sender<Result<Receipt, CommandError>>,
-    /// The command's place in the queue, free again once it is answered.
-    pub(super) place: OwnedSemaphorePermit,
-    /// When it was submitted.
-    pub(super) since: Instant,
+    pub(super) waiter: Waiter,
 }
 
-/// Who waits for a command's answer, and the place that it takes up meanwhile.
-type Waiter = (oneshot::Sender<Result<Receipt, CommandError>>, OwnedSemaphorePermit);
+/// Who waits for a command's answer.
+pub(super) struct Waiter {
+    pub(super) reply: oneshot::Sender<Result<Receipt, CommandError>>,
+    /// The command's place in the queue, free again once it is answered.
+    pub(super) place: OwnedSemaphorePermit,
+    /// Runs since it was submitted.
+    pub(super) timer: CommandTimer,
+}
 
-fn answer((reply, place): Waiter, answer: Result<Receipt, CommandError>) {
-    // Who has its answer takes up no place any more.
-    drop(place);
-    // The caller may have hung up; the command counts all the same.
-    let _ = reply.send(answer);
+/// What a command is answered.
+#[derive(Clone)]
+struct Answer {
+    result: Result<Receipt, CommandError>,
+    /// It is that of an earlier command under the same idempotency key.
+    is_repeated: bool,
+}
+
+impl From<CommandError> for Answer {
+    fn from(error: CommandError) -> Self {
+        Self { result: Err(error), is_repeated: false }
+    }
+}
+
+impl Waiter {
+    fn answer(self, Answer { result, is_repeated }: Answer) {
+        self.timer.end(&result, is_repeated);
+        // Who has its answer takes up no place any more.
+        drop(self.place);
+        // The caller may have hung up; the command counts all the same.
+        let _ = self.reply.send(result);
+    }
 }
 
 /// How often it is looked whether somebody has waited for too long.
@@ -73,7 +93,7 @@ impl JobActor {
         store: Arc<dyn JobStore>,
         registry: Kept<GroupRegistry>,
         backplane: Option<Kept<Backplane>>,
-        progress: Arc<Progress>,
+        (progress, metrics): (Arc<Progress>, Arc<Metrics>),
         config: &PipelineConfig,
         lifeline: Lifeline,
     ) -> Self {
@@ -83,6 +103,7 @@ impl JobActor {
             committer: start_thread(move || Committer {
                 store: Arc::clone(&store),
                 progress: Arc::clone(&progress),
+                metrics: Arc::clone(&metrics),
             }),
             registry,
             backplane,
@@ -101,11 +122,11 @@ impl JobActor {
         }
         let size = self.waiting.len().min(self.batch_commands_max);
         let batch: Vec<Submit> = self.waiting.drain(..size).collect();
-        let Some(since) = batch.first().map(|first| first.since) else {
+        let Some(since) = batch.first().map(|first| first.waiter.timer.since) else {
             return;
         };
         let (requests, waiters): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|submit| (submit.request, (submit.reply, submit.place))).unzip();
+            batch.into_iter().map(|submit| (submit.request, submit.waiter)).unzip();
         let waiters = Arc::new(Waiters::new(waiters));
         self.committing = Some((Arc::clone(&waiters), since));
         let answer = self.committer.send(CommitBatch { requests, waiters }).into_actor(self);
@@ -122,17 +143,18 @@ impl JobActor {
     /// Answers those who have waited for too long. What the committer has not begun to
     /// commit is rolled back then; what waits behind it is never begun.
     fn give_up_late(&mut self) {
-        let late = || CommandError::Unavailable("the database takes too long".to_owned());
+        let late = || CommandError::Unavailable("the database takes too long".to_owned()).into();
         if let Some((waiters, since)) = &self.committing
             && since.elapsed() >= self.command_time_max
             && let Some(waiters) = waiters.give_up()
         {
             log::error!("a batch of {} commands is given up", waiters.len());
-            waiters.into_iter().for_each(|waiter| answer(waiter, Err(late())));
+            waiters.into_iter().for_each(|waiter| waiter.answer(late()));
         }
-        while self.waiting.front().is_some_and(|it| it.since.elapsed() >= self.command_time_max) {
-            if let Some(Submit { reply, place, .. }) = self.waiting.pop_front() {
-                answer((reply, place), Err(late()));
+        let is_late = |it: &Submit| it.waiter.timer.since.elapsed() >= self.command_time_max;
+        while self.waiting.front().is_some_and(is_late) {
+            if let Some(Submit { waiter, .. }) = self.waiting.pop_front() {
+                waiter.answer(late());
             }
         }
     }
@@ -219,6 +241,7 @@ impl Waiters {
 struct Committer {
     store: Arc<dyn JobStore>,
     progress: Arc<Progress>,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Message)]
@@ -248,7 +271,7 @@ impl Committer {
         }
         // Nobody is there any more if the batch was given up.
         for (waiter, its_answer) in batch.waiters.take().into_iter().zip(answers) {
-            answer(waiter, its_answer);
+            waiter.answer(its_answer);
         }
         events
     }
@@ -263,7 +286,7 @@ impl Committer {
         // Some of them will have been carried out: now the batch cannot be given up.
         let is_spoilt = matches!(error, CommandError::Internal(_)) && requests.len() > 1;
         if !is_spoilt || !waiters.may_commit() {
-            return (vec![Err(error); requests.len()], Vec::new());
+            return (vec![error.into(); requests.len()], Vec::new());
         }
         let alone = requests.iter().map(std::slice::from_ref);
         let outcomes = alone.map(|one| self.transact(one, waiters).unwrap_or_else(failed_one));
@@ -299,13 +322,18 @@ impl Committer {
                 return Err(CommandError::Internal("the transaction panicked".to_owned()));
             }
         };
-        let answers = committed.answers.into_iter().map(|a| a.map_err(CommandError::from));
+        self.metrics.committed(requests.len());
+        let answers =
+            committed.answers.into_iter().zip(committed.is_new).map(|(answer, is_new)| {
+                let is_repeated = answer.is_ok() && !is_new;
+                Answer { result: answer.map_err(CommandError::from), is_repeated }
+            });
         Ok((answers.collect(), committed.events.into_iter().map(Arc::new).collect()))
     }
 }
 
-type Outcome = (Vec<Result<Receipt, CommandError>>, Vec<Arc<CommittedEvent>>);
+type Outcome = (Vec<Answer>, Vec<Arc<CommittedEvent>>);
 
 fn failed_one(error: CommandError) -> Outcome {
-    (vec![Err(error)], Vec::new())
+    (vec![error.into()], Vec::new())
 }

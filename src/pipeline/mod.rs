@@ -23,6 +23,7 @@ mod group_registry;
 mod housekeeping;
 mod job_actor;
 mod keeper;
+mod metrics;
 mod past_events;
 mod progress;
 mod recent_events;
@@ -42,6 +43,7 @@ pub use event_log_writer::EventLogWriter;
 pub use group_registry::{Committed, GroupRegistry};
 pub use job_actor::{JobActor, Submit};
 pub use keeper::{Kept, Lifeline, Panic};
+pub use metrics::{METRICS_MEDIA_TYPE, Metrics, MetricsPage};
 pub use progress::{PartState, Progress};
 pub use recent_events::RelayedEvent;
 pub use relay::{CatchUp, Relay};
@@ -128,7 +130,12 @@ impl Pipeline {
     /// left in the outbox relayed and logged. A database that does not answer now does so
     /// later; until then commands are refused. Must run within an actix system.
     #[must_use]
-    pub fn start(store: Store, hub: HubHandle, config: &PipelineConfig) -> Self {
+    pub fn start(
+        store: Store,
+        hub: HubHandle,
+        config: &PipelineConfig,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let progress = Arc::new(Progress::default());
         let recent = Arc::new(RecentEvents::default());
         let missing = Arc::new(Notify::new());
@@ -190,14 +197,16 @@ impl Pipeline {
         let job_actor = {
             let (store, config) = (Arc::clone(&store.jobs), config.clone());
             let (registry, progress) = (registry.clone(), Arc::clone(&progress));
+            let metrics = Arc::clone(&metrics);
             Kept::start("job actor", &job_arbiter.handle(), move |lifeline| {
                 let (store, progress) = (Arc::clone(&store), Arc::clone(&progress));
                 let (registry, backplane) = (registry.clone(), backplane.clone());
-                JobActor::new(store, registry, backplane, progress, &config, lifeline)
+                let watched = (progress, Arc::clone(&metrics));
+                JobActor::new(store, registry, backplane, watched, &config, lifeline)
             })
         };
         housekeeping::start(&store, config, &job_arbiter.handle());
-        let commands = CommandQueue::new(job_actor.clone(), config.commands_max);
+        let commands = CommandQueue::new(job_actor.clone(), config.commands_max, metrics);
         let arbiters = vec![job_arbiter, registry_arbiter, log_arbiter];
         Self { commands, feed, progress, job_actor, registry, log_writer, relay, arbiters }
     }

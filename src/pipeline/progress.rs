@@ -25,6 +25,7 @@ pub struct Progress {
     committed: AtomicU64,
     relayed: watch::Sender<Sequence>,
     logged: watch::Sender<Sequence>,
+    job_store_state: AtomicU8,
     log_state: AtomicU8,
     backplane_state: AtomicU8,
     has_begun: AtomicBool,
@@ -60,6 +61,13 @@ impl Progress {
     #[must_use]
     pub fn logged(&self) -> Sequence {
         *self.logged.borrow()
+    }
+
+    /// Whether the jobs' database answers, as of the relay's last look; down until it has
+    /// answered once.
+    #[must_use]
+    pub fn job_store_state(&self) -> PartState {
+        if self.has_begun() { state_of(&self.job_store_state) } else { PartState::Down }
     }
 
     /// How the log does, as its writer last saw it.
@@ -102,6 +110,10 @@ impl Progress {
 
     pub(super) fn set_logged(&self, sequence: Sequence) {
         raise(&self.logged, sequence);
+    }
+
+    pub(super) fn set_job_store_state(&self, state: PartState) {
+        self.job_store_state.store(state as u8, Ordering::Release);
     }
 
     pub(super) fn set_log_state(&self, state: PartState) {

@@ -18,8 +18,9 @@ use super::beginning::Beginning;
 use super::blocking;
 use super::group_registry::{Committed, GroupRegistry};
 use super::keeper::{Kept, Lifeline};
+use super::progress::PartState;
 use crate::jobs::{CommittedEvent, Scope, Sequence};
-use crate::store::{EventFilter, PAGE_ROWS_MAX, Store, StoreError};
+use crate::store::{EventFilter, PAGE_ROWS_MAX, StoreError};
 
 /// Look now, and do not give events that are just on their way another tick.
 #[derive(Debug, Clone, Copy, Message)]
@@ -73,7 +74,7 @@ impl Relay {
             beginning.begin()?;
             let (relayed, known) = (beginning.progress.relayed(), beginning.progress.committed());
             let is_behind = now || relayed < last_seen;
-            read_missed(&beginning.store, relayed, if is_behind { 0 } else { known })
+            read_missed(&beginning, relayed, if is_behind { 0 } else { known })
         };
         let reading = blocking(read).into_actor(self);
         ctx.spawn(reading.map(move |outcome, actor, ctx| {
@@ -117,11 +118,14 @@ impl Relay {
 /// are on their way to the registry. The log is read only for what the outbox no longer
 /// has, so that a log which is down does not hold up what is still in the outbox.
 fn read_missed(
-    store: &Store,
+    beginning: &Beginning,
     relayed: Sequence,
     known: Sequence,
 ) -> Result<(Sequence, Vec<CommittedEvent>), StoreError> {
-    let last = store.jobs.last_sequence()?;
+    let Beginning { store, progress, .. } = beginning;
+    let last = store.jobs.last_sequence();
+    progress.set_job_store_state(if last.is_ok() { PartState::Up } else { PartState::Down });
+    let last = last?;
     if last <= known || last <= relayed {
         return Ok((last, Vec::new()));
     }

@@ -14,6 +14,8 @@ use super::StoreError;
 pub struct Committed {
     /// An answer per command, in their order.
     pub answers: Vec<Result<Receipt, Refusal>>,
+    /// Per command, whether it was accepted here rather than repeated from an earlier one.
+    pub is_new: Vec<bool>,
     /// The events that were made, in sequence order, without a gap.
     pub events: Vec<CommittedEvent>,
 }
@@ -75,13 +77,12 @@ pub fn commit_batch(
 ) -> Result<Committed, StoreError> {
     let mut board = load(transaction, requests, now)?;
     let decisions: Vec<_> = requests.iter().map(|request| board.decide(request, now)).collect();
-    let is_new: Vec<bool> = decisions.iter().map(is_new_answer).collect();
     write_subjects(transaction, &board)?;
     let committed = number(transaction, decisions)?;
     if !committed.events.is_empty() {
         transaction.write_outbox(&committed.events)?;
     }
-    keep_answers(transaction, requests, &committed.answers, &is_new, now)?;
+    keep_answers(transaction, requests, &committed, now)?;
     Ok(committed)
 }
 
@@ -132,6 +133,7 @@ fn number(
         |decision: &&Result<Decision, Refusal>| matches!(decision, Ok(Decision::Changed { .. }));
     let count = decisions.iter().filter(changed).count() as u64;
     let mut next = if count == 0 { 0 } else { transaction.take_sequences(count)? };
+    let is_new = decisions.iter().map(is_new_answer).collect();
     let mut events = Vec::new();
     let mut answers: Vec<Result<Receipt, Refusal>> = Vec::with_capacity(decisions.len());
     for decision in decisions {
@@ -154,7 +156,7 @@ fn number(
         };
         answers.push(answer);
     }
-    Ok(Committed { answers, events })
+    Ok(Committed { answers, is_new, events })
 }
 
 /// Whether a command was accepted here, rather than repeated from an earlier one.
@@ -172,8 +174,7 @@ fn is_new_answer(decision: &Result<Decision, Refusal>) -> bool {
 fn keep_answers(
     transaction: &mut dyn CommitTransaction,
     requests: &[CommandRequest],
-    answers: &[Result<Receipt, Refusal>],
-    is_new: &[bool],
+    Committed { answers, is_new, .. }: &Committed,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let kept: Vec<StoredAnswer<'_>> = requests

@@ -133,6 +133,11 @@ describe("with the project's file", () => {
     assert.equal((await call("http://elsewhere.example")).status, 403);
   });
 
+  test("the metrics stay inside", async () => {
+    assert.equal((await fetch(`${server.url}/metrics`)).status, 200);
+    assert.equal((await fetch(`${nginx.url}/metrics`)).status, 403);
+  });
+
   test("no token stands in the log", async () => {
     const socket = build(nginx.url, WebSockets);
     await within("the connection starts", socket.start());

@@ -11,6 +11,7 @@ use signalbox::pipeline::{CommandError, Panic, PartState, PipelineConfig};
 use signalbox::signalr::{ConnectionOptions, HubOptions};
 
 use crate::support::database::{Database, TestDatabase};
+use crate::support::http_client::Api;
 use crate::support::site::{REGION, Site, SiteOptions};
 use crate::support::websocket::HubClient;
 use crate::support::{PATIENCE, until};
@@ -153,6 +154,8 @@ async fn a_client_that_stops_reading_is_cut_off_and_harms_nobody() {
         assert!(hour < 100_000, "the stalled client was never cut off");
     }
     assert_ended_by_reset(&mut stalled);
+    let metrics = Api::nobody(&site).get("/metrics").send().await.text;
+    assert!(metrics.contains("\nsignalbox_slow_connections_cut_total 1\n"), "{metrics}");
     assert_logged_once(&site, site.database()).await;
 }
 

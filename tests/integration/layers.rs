@@ -37,10 +37,11 @@ const LAYERS: [(&str, &[&str]); 12] = [
 ];
 
 /// Crates that only some places may name: (crate, places).
-const CONFINED: [(&str, &[&str]); 6] = [
+const CONFINED: [(&str, &[&str]); 7] = [
     ("diesel", &["store/"]),
     ("actix_web_actors", &["signalr/transport/websocket.rs"]),
     ("redis", &["pipeline/backplane.rs"]),
+    ("prometheus", &["pipeline/metrics.rs"]),
     ("jsonwebtoken", &["auth/"]),
     ("rust_embed", &["http/static_files.rs"]),
     ("actix", &["signalr/", "pipeline/"]),

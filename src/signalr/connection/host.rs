@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::rt;
@@ -40,6 +40,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 pub(in crate::signalr) struct LinkCounts {
     links: AtomicUsize,
     tasks: AtomicUsize,
+    slow_cuts: AtomicU64,
 }
 
 impl LinkCounts {
@@ -49,6 +50,11 @@ impl LinkCounts {
 
     pub(in crate::signalr) fn tasks(&self) -> usize {
         self.tasks.load(Ordering::Relaxed)
+    }
+
+    /// Connections that were cut because their client did not read, since the start.
+    pub(in crate::signalr) fn slow_cuts(&self) -> u64 {
+        self.slow_cuts.load(Ordering::Relaxed)
     }
 
     /// Counts a task for as long as the answer lives.
@@ -91,6 +97,11 @@ impl LinkHost {
     /// Where other threads send messages for connections of this one.
     pub(super) fn inbox(&self) -> &mpsc::Sender<HostMessage> {
         &self.inbox
+    }
+
+    /// Counts a connection that is cut because its client does not read.
+    pub(super) fn count_slow_cut(&self) {
+        self.counts.slow_cuts.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes in a connection.

@@ -159,8 +159,16 @@ impl Link {
     /// Sends a unit that is framed already. One that does not fit aborts the connection.
     pub(in crate::signalr) fn push(&self, frame: Bytes, now: Instant) {
         if self.outbound.push(frame, now).is_err() {
-            self.abort();
+            self.cut_slow();
         }
+    }
+
+    /// Aborts the connection of a client that does not read, and counts it.
+    pub(in crate::signalr) fn cut_slow(&self) {
+        if let Some(host) = self.host.upgrade() {
+            host.count_slow_cut();
+        }
+        self.abort();
     }
 
     /// Cuts the socket, as the only thing that reaches a client which does not read.
@@ -282,7 +290,9 @@ impl Link {
             && self.outbound.stalled_for(now) > options.send_timeout;
         if has_passed(self.inactive_since.get(), options.disconnect_timeout) {
             self.time_out();
-        } else if is_stalled || has_passed(self.closing_since.get(), options.close_timeout) {
+        } else if is_stalled {
+            self.cut_slow();
+        } else if has_passed(self.closing_since.get(), options.close_timeout) {
             self.abort();
         } else if self.expires_at.get().is_some_and(|at| now >= at) {
             self.tell_end(TransportEnd::Expired);

@@ -38,6 +38,8 @@ pub struct HubHandle {
     position: Arc<AtomicU64>,
     results: Arc<AtomicU64>,
     links: Arc<LinkCounts>,
+    /// Of worker threads that are gone.
+    former_deliveries: Arc<AtomicU64>,
 }
 
 /// What there is of a hub, over all worker threads.
@@ -53,6 +55,11 @@ pub struct HubCounts {
     pub users: usize,
     /// Sessions, streams, polls, and whatever else runs for a connection.
     pub tasks: usize,
+    /// Publications that were handed to connections, one for each of them, since the
+    /// start. What an application sends by itself to its caller is not among them.
+    pub deliveries: u64,
+    /// Connections that were cut because their client did not read, since the start.
+    pub slow_connections_cut: u64,
 }
 
 #[derive(Debug)]
@@ -76,6 +83,14 @@ pub(super) struct ShardCounts {
     pub(super) connections: AtomicUsize,
     pub(super) groups: AtomicUsize,
     pub(super) users: AtomicUsize,
+    /// Written by the worker thread alone, once per publication.
+    pub(super) deliveries: AtomicU64,
+}
+
+impl ShardCounts {
+    fn deliveries(&self) -> u64 {
+        self.deliveries.load(Ordering::Relaxed)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -130,6 +145,7 @@ impl HubHandle {
             position: Arc::default(),
             results: Arc::default(),
             links,
+            former_deliveries: Arc::default(),
         }
     }
 
@@ -233,12 +249,15 @@ impl HubHandle {
         let sum = |count: fn(&ShardCounts) -> &AtomicUsize| {
             shards.iter().map(|shard| count(&shard.counts).load(Ordering::Relaxed)).sum()
         };
+        let deliveries = shards.iter().map(|shard| shard.counts.deliveries());
         HubCounts {
             connections: sum(|counts| &counts.connections),
             transports: self.links.links(),
             groups: sum(|counts| &counts.groups),
             users: sum(|counts| &counts.users),
             tasks: self.links.tasks(),
+            deliveries: self.former_deliveries.load(Ordering::Relaxed) + deliveries.sum::<u64>(),
+            slow_connections_cut: self.links.slow_cuts(),
         }
     }
 
@@ -296,7 +315,14 @@ impl HubHandle {
         }
         if is_any_gone {
             let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);
-            shards.retain(|shard| !shard.queue.is_closed());
+            shards.retain(|shard| {
+                let is_gone = shard.queue.is_closed();
+                if is_gone {
+                    let deliveries = shard.counts.deliveries();
+                    self.former_deliveries.fetch_add(deliveries, Ordering::Relaxed);
+                }
+                !is_gone
+            });
         }
     }
 }

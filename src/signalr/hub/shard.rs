@@ -303,9 +303,13 @@ impl Shard {
         let this_one = self.publication.get() + 1;
         self.publication.set(this_one);
         let (message, now) = (&publication.message, Instant::now());
-        let send = |member: &Connection| match publication.position {
-            Some(_) => member.send_positioned(message, now),
-            None => member.send_shared(message, now),
+        let count = Cell::new(0);
+        let send = |member: &Connection| {
+            count.set(count.get() + 1);
+            match publication.position {
+                Some(_) => member.send_positioned(message, now),
+                None => member.send_shared(message, now),
+            }
         };
         let send_once = |member: &Connection| {
             if member.reached_by.replace(this_one) != this_one {
@@ -335,6 +339,7 @@ impl Shard {
                 ids.iter().filter_map(|id| by_id.get(id.as_str())).for_each(|m| send_once(m));
             }
         }
+        self.counts.deliveries.fetch_add(count.get(), Ordering::Relaxed);
     }
 
     fn close_all(&self, reason: &CloseReason) {

@@ -138,7 +138,7 @@ async fn answer(link: &Rc<Link>, polls: &PollTurns, number: u64, poll: Poll) {
     };
     if is_late {
         abort_socket(&socket);
-        link.abort();
+        link.cut_slow();
     }
 }
 

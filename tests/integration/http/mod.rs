@@ -3,6 +3,7 @@
 mod changes;
 mod conditions;
 mod lists;
+mod metrics;
 mod refusals;
 mod surroundings;
 

@@ -1,0 +1,52 @@
+//! Numbers about the server, for Prometheus.
+
+use std::net::IpAddr;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::HttpState;
+use super::problem::Problem;
+use super::request::Authenticated;
+use crate::pipeline::METRICS_MEDIA_TYPE;
+
+/// The page, for admins and for whoever is on this machine.
+pub(super) async fn page(
+    request: HttpRequest,
+    caller: Option<Authenticated>,
+    state: web::Data<HttpState>,
+) -> Result<HttpResponse, Problem> {
+    let is_admin = caller.is_some_and(|Authenticated(caller)| caller.is_admin);
+    if !may_read(is_admin, request.peer_addr().map(|peer| peer.ip())) {
+        let detail = "metrics are for admins, and for this machine's own callers";
+        return Err(Problem::forbidden(detail));
+    }
+    Ok(HttpResponse::Ok().content_type(METRICS_MEDIA_TYPE).body(state.metrics.text()))
+}
+
+/// By the token, else by where the other end of the socket is: a header that names another
+/// address proves nothing.
+fn may_read(is_admin: bool, peer: Option<IpAddr>) -> bool {
+    is_admin || peer.is_some_and(|peer| peer.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn admins_read_from_anywhere_and_others_from_this_machine() {
+        for here in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            let peer = here.parse().ok();
+            assert!(peer.is_some() && may_read(false, peer) && may_read(true, peer), "{here}");
+        }
+        for elsewhere in ["10.0.0.1", "192.168.0.1", "0.0.0.0", "::", "::ffff:10.0.0.1", "fe80::1"]
+        {
+            let peer = elsewhere.parse().ok();
+            assert!(
+                peer.is_some() && !may_read(false, peer) && may_read(true, peer),
+                "{elsewhere}"
+            );
+        }
+        assert!(!may_read(false, None) && may_read(true, None), "a peer that is not known");
+    }
+}
