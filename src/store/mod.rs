@@ -8,6 +8,7 @@
 //! URL: `sqlite/` for files, `postgres/` for a server that several nodes share. What the
 //! two have in common stands here; how they differ is in their folders.
 
+mod columns;
 mod commit;
 mod error;
 mod lists;

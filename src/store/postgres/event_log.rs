@@ -7,10 +7,11 @@ use diesel::sql_types::{Array, Bool, Nullable, Text};
 use uuid::Uuid;
 
 use super::connection::Database;
-use super::rows::{EventRow, event_columns};
+use super::rows::EventRow;
 use super::schema::{event_log, event_log_groups};
 use super::statements::{ClearOutbox, Displaced, EventsOfGroup, InsertLog, TrimGroups};
 use crate::jobs::{CommittedEvent, Region, Scope, Sequence, Timestamp, contractor_group};
+use crate::store::columns::event_columns;
 use crate::store::values::{stored_limit, stored_sequence, to_json};
 use crate::store::{EventFilter, EventLog, LogEntry, StoreError};
 

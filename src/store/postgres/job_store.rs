@@ -8,13 +8,14 @@ use super::commit::Transaction;
 use super::connection::Database;
 use super::leader::Leader;
 use super::lists;
-use super::rows::{EventRow, event_columns};
+use super::rows::EventRow;
 use super::schema::{event_sequence, outbox};
 use super::statements::{ClearOutbox, PurgeKeys};
 use crate::jobs::{
     CommandRequest, CommittedEvent, Contractor, ContractorId, Job, JobId, Scope, Sequence,
     Timestamp,
 };
+use crate::store::columns::event_columns;
 use crate::store::values::{number, stored_limit, stored_sequence};
 use crate::store::{
     Committed, ContractorFilter, JobFilter, JobStore, PURGED_KEYS_MAX, Page, StoreError,

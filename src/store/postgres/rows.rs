@@ -146,26 +146,6 @@ pub(super) struct EventRow {
     occurred_at: DateTime<Utc>,
 }
 
-/// The columns of an [`EventRow`] of a table.
-macro_rules! event_columns {
-    ($table:ident) => {
-        (
-            $table::sequence,
-            $table::event_id,
-            $table::event_type,
-            $table::schema_version,
-            $table::job_id,
-            $table::region,
-            $table::payload,
-            $table::published_to,
-            $table::actor_id,
-            $table::correlation_id,
-            $table::occurred_at,
-        )
-    };
-}
-pub(super) use event_columns;
-
 impl EventRow {
     /// The event.
     pub(super) fn event(self) -> Result<CommittedEvent, StoreError> {

@@ -16,6 +16,7 @@ use crate::jobs::{
     CommandRequest, CommittedEvent, Contractor, ContractorId, Job, JobId, Scope, Sequence,
     Timestamp,
 };
+use crate::store::columns::event_columns;
 use crate::store::values::{number, stored_limit, stored_sequence};
 use crate::store::{
     Committed, ContractorFilter, JobFilter, JobStore, PURGED_KEYS_MAX, Page, StoreError,
@@ -137,19 +138,7 @@ fn outbox_after(
         .filter(outbox::sequence.gt(stored_sequence(after)))
         .order(outbox::sequence)
         .limit(i64::try_from(limit).unwrap_or(i64::MAX))
-        .select((
-            outbox::sequence,
-            outbox::event_id,
-            outbox::event_type,
-            outbox::schema_version,
-            outbox::job_id,
-            outbox::region,
-            outbox::payload,
-            outbox::published_to,
-            outbox::actor_id,
-            outbox::correlation_id,
-            outbox::occurred_at,
-        ))
+        .select(event_columns!(outbox))
         .load(connection)?;
     rows.into_iter().map(EventRow::event).collect()
 }

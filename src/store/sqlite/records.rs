@@ -12,30 +12,12 @@ use super::rows::contractor_ids;
 use super::schema::{event_log, jobs, outbox};
 use crate::jobs::Sequence;
 use crate::store::StoreError;
+use crate::store::columns::event_columns;
 use crate::store::record_rows::{EventColumns, GroupRow, OverlapRow, StaleRow, event_record};
 use crate::store::records::{
     Counted, EventRecord, GroupFault, JobRecord, JobRecords, LogRecords, Overlap, StaleAssignment,
 };
 use crate::store::values::{from_json, stored_limit, stored_sequence};
-
-/// The columns of an event, of either table.
-macro_rules! event_columns {
-    ($table:ident) => {
-        (
-            $table::sequence,
-            $table::event_id,
-            $table::event_type,
-            $table::schema_version,
-            $table::job_id,
-            $table::region,
-            $table::payload,
-            $table::published_to,
-            $table::actor_id,
-            $table::correlation_id,
-            $table::occurred_at,
-        )
-    };
-}
 
 impl JobRecords for SqliteJobStore {
     fn outbox_records(
