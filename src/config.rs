@@ -9,32 +9,91 @@ use std::path::Path;
 use clap::Args;
 use serde::Deserialize;
 
-/// What may be set, from one source; absent is left to another one.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PartialSettings {
+/// Declares every setting once: what a source may say, what the server works with when
+/// none does, and how it is shown. A row is
+/// `name: what a source says => what the server works with, default, shown;`.
+macro_rules! settings {
+    ($(
+        $(#[doc = $doc:literal])+
+        #[arg($($arg:tt)+)]
+        $name:ident: $given:ty => $used:ty, $default:expr, $shown:expr;
+    )+) => {
+        /// What may be set, from one source; absent is left to another one.
+        #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct PartialSettings {
+            $(
+                $(#[doc = $doc])+
+                #[arg($($arg)+)]
+                pub $name: Option<$given>,
+            )+
+        }
+
+        /// All settings.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Settings {
+            $(
+                $(#[doc = $doc])+
+                pub $name: $used,
+            )+
+        }
+
+        impl PartialSettings {
+            /// These settings, and those of `lower` where these are absent.
+            #[must_use]
+            pub fn over(self, lower: Self) -> Self {
+                Self { $($name: self.$name.or(lower.$name),)+ }
+            }
+
+            /// These settings, and the defaults where they are absent.
+            #[must_use]
+            pub fn or_defaults(self) -> Settings {
+                $(let $name: fn(Option<$given>) -> $used = $default;)+
+                Settings { $($name: $name(self.$name),)+ }
+            }
+        }
+
+        impl Settings {
+            /// Name and value, as a file would have them; what is not set is not there.
+            fn shown(&self) -> toml::Table {
+                let mut table = toml::Table::new();
+                $(
+                    let show: fn(&$used) -> Option<toml::Value> = $shown;
+                    if let Some(value) = show(&self.$name) {
+                        table.insert(stringify!($name).to_owned(), value);
+                    }
+                )+
+                table
+            }
+        }
+    };
+}
+
+settings! {
     /// Address and port to serve on; port 0 picks a free one [default: 127.0.0.1:8080]
     #[arg(long, env = "SIGNALBOX_LISTEN", value_name = "ADDRESS:PORT")]
-    pub listen: Option<String>,
+    listen: String => String, |it| it.unwrap_or_else(|| "127.0.0.1:8080".to_owned()), shown;
     /// The jobs' database [default: sqlite://signalbox.db]
     #[arg(long, env = "SIGNALBOX_DATABASE_URL", value_name = "URL")]
-    pub database_url: Option<String>,
+    database_url: String => String,
+        |it| it.unwrap_or_else(|| "sqlite://signalbox.db".to_owned()),
+        |url| Some(without_password(url).into());
     /// The event log's database [default: the jobs' one]
     #[arg(long, env = "SIGNALBOX_EVENT_LOG_DATABASE_URL", value_name = "URL")]
-    pub event_log_database_url: Option<String>,
+    event_log_database_url: String => Option<String>, as_given, url_if_set;
     /// Redis, by which nodes on one PostgreSQL database tell each other of events at once
     /// [default: none]
     #[arg(long, env = "SIGNALBOX_REDIS_URL", value_name = "URL")]
-    pub redis_url: Option<String>,
+    redis_url: String => Option<String>, as_given, url_if_set;
     /// The secret that HS256 tokens are signed with, at least 32 bytes
     #[arg(long, env = "SIGNALBOX_JWT_SECRET", value_name = "SECRET", hide_env_values = true)]
-    pub jwt_secret: Option<String>,
+    jwt_secret: String => Option<String>, as_given, masked;
     /// The issuer that tokens must name [default: not checked]
     #[arg(long, env = "SIGNALBOX_JWT_ISSUER", value_name = "ISSUER")]
-    pub jwt_issuer: Option<String>,
+    jwt_issuer: String => Option<String>, as_given, text_if_set;
     /// The audience that tokens must name [default: not checked]
     #[arg(long, env = "SIGNALBOX_JWT_AUDIENCE", value_name = "AUDIENCE")]
-    pub jwt_audience: Option<String>,
+    jwt_audience: String => Option<String>, as_given, text_if_set;
     /// Browser origins that may call from elsewhere [default: none]
     #[arg(
         long,
@@ -42,19 +101,21 @@ pub struct PartialSettings {
         value_name = "ORIGIN,ORIGIN",
         value_delimiter = ','
     )]
-    pub allowed_origins: Option<Vec<String>>,
+    allowed_origins: Vec<String> => Vec<String>, Option::unwrap_or_default, shown;
     /// This server's name in the event log [default: host name and a random suffix]
     #[arg(long, env = "SIGNALBOX_NODE_ID", value_name = "NAME")]
-    pub node_id: Option<String>,
+    node_id: String => String, |it| it.unwrap_or_else(default_node_id), shown;
     /// How log lines look: text or json [default: text]
     #[arg(long, env = "SIGNALBOX_LOG_FORMAT", value_name = "FORMAT")]
-    pub log_format: Option<LogFormat>,
+    log_format: LogFormat => LogFormat, Option::unwrap_or_default,
+        |format| Some(format.name().into());
     /// How long a stop may take, in seconds [default: 10]
     #[arg(long, env = "SIGNALBOX_STOP_TIMEOUT_SECONDS", value_name = "SECONDS")]
-    pub stop_timeout_seconds: Option<u64>,
+    stop_timeout_seconds: u64 => u64, |it| it.unwrap_or(10), |it| Some(number(*it));
     /// Days after which events are removed from the log [default: they are kept]
     #[arg(long, env = "SIGNALBOX_EVENT_RETENTION_DAYS", value_name = "DAYS")]
-    pub event_retention_days: Option<NonZeroU32>,
+    event_retention_days: NonZeroU32 => Option<NonZeroU32>, as_given,
+        |days| days.map(|days| number(days.get().into()));
 }
 
 /// How log lines look.
@@ -68,33 +129,13 @@ pub enum LogFormat {
     Json,
 }
 
-/// All settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Address and port to serve on.
-    pub listen: String,
-    /// The jobs' database.
-    pub database_url: String,
-    /// The event log's database; none is the jobs' one.
-    pub event_log_database_url: Option<String>,
-    /// Redis, by which nodes tell each other of events.
-    pub redis_url: Option<String>,
-    /// The secret that tokens are signed with.
-    pub jwt_secret: Option<String>,
-    /// The issuer that tokens must name.
-    pub jwt_issuer: Option<String>,
-    /// The audience that tokens must name.
-    pub jwt_audience: Option<String>,
-    /// Browser origins that may call from elsewhere.
-    pub allowed_origins: Vec<String>,
-    /// This server's name in the event log.
-    pub node_id: String,
-    /// How log lines look.
-    pub log_format: LogFormat,
-    /// How long a stop may take, in seconds.
-    pub stop_timeout_seconds: u64,
-    /// Days after which events are removed from the log; none keeps them.
-    pub event_retention_days: Option<NonZeroU32>,
+impl LogFormat {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
 }
 
 /// A setting cannot be used.
@@ -159,80 +200,13 @@ impl PartialSettings {
         let arguments = Self::augment_args(clap::Command::new("settings"));
         arguments.get_arguments().map(|argument| argument.get_id().to_string()).collect()
     }
-
-    /// These settings, and those of `lower` where these are absent.
-    #[must_use]
-    pub fn over(self, lower: Self) -> Self {
-        Self {
-            listen: self.listen.or(lower.listen),
-            database_url: self.database_url.or(lower.database_url),
-            event_log_database_url: self.event_log_database_url.or(lower.event_log_database_url),
-            redis_url: self.redis_url.or(lower.redis_url),
-            jwt_secret: self.jwt_secret.or(lower.jwt_secret),
-            jwt_issuer: self.jwt_issuer.or(lower.jwt_issuer),
-            jwt_audience: self.jwt_audience.or(lower.jwt_audience),
-            allowed_origins: self.allowed_origins.or(lower.allowed_origins),
-            node_id: self.node_id.or(lower.node_id),
-            log_format: self.log_format.or(lower.log_format),
-            stop_timeout_seconds: self.stop_timeout_seconds.or(lower.stop_timeout_seconds),
-            event_retention_days: self.event_retention_days.or(lower.event_retention_days),
-        }
-    }
-
-    /// These settings, and the defaults where they are absent.
-    #[must_use]
-    pub fn or_defaults(self) -> Settings {
-        Settings {
-            listen: self.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
-            database_url: self.database_url.unwrap_or_else(|| "sqlite://signalbox.db".to_owned()),
-            event_log_database_url: self.event_log_database_url,
-            redis_url: self.redis_url,
-            jwt_secret: self.jwt_secret,
-            jwt_issuer: self.jwt_issuer,
-            jwt_audience: self.jwt_audience,
-            allowed_origins: self.allowed_origins.unwrap_or_default(),
-            node_id: self.node_id.unwrap_or_else(default_node_id),
-            log_format: self.log_format.unwrap_or_default(),
-            stop_timeout_seconds: self.stop_timeout_seconds.unwrap_or(10),
-            event_retention_days: self.event_retention_days,
-        }
-    }
 }
 
 impl Settings {
     /// The settings as a TOML file would have them, the secret masked.
     #[must_use]
     pub fn print(&self) -> String {
-        let mut table = toml::Table::new();
-        let mut set = |key: &str, value: Option<toml::Value>| {
-            if let Some(value) = value {
-                table.insert(key.to_owned(), value);
-            }
-        };
-        let text = |value: &Option<String>| value.clone().map(toml::Value::String);
-        set("listen", Some(self.listen.clone().into()));
-        set("database_url", Some(without_password(&self.database_url).into()));
-        set(
-            "event_log_database_url",
-            self.event_log_database_url.as_deref().map(|url| without_password(url).into()),
-        );
-        set("redis_url", self.redis_url.as_deref().map(|url| without_password(url).into()));
-        set("jwt_secret", self.jwt_secret.as_ref().map(|_| "********".into()));
-        set("jwt_issuer", text(&self.jwt_issuer));
-        set("jwt_audience", text(&self.jwt_audience));
-        set("allowed_origins", Some(self.allowed_origins.clone().into()));
-        set("node_id", Some(self.node_id.clone().into()));
-        let format = match self.log_format {
-            LogFormat::Text => "text",
-            LogFormat::Json => "json",
-        };
-        set("log_format", Some(format.into()));
-        let seconds = i64::try_from(self.stop_timeout_seconds).unwrap_or(i64::MAX);
-        set("stop_timeout_seconds", Some(seconds.into()));
-        set(
-            "event_retention_days",
-            self.event_retention_days.map(|days| i64::from(days.get()).into()),
-        );
+        let table = self.shown();
         let lines: Vec<String> =
             table.iter().map(|(key, value)| format!("{key} = {value}")).collect();
         lines.join("\n")
@@ -246,6 +220,30 @@ fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {
     let likeness = |known: &&String| strsim::jaro_winkler(name, known);
     let best = known.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)))?;
     (likeness(&best) >= LIKENESS_MIN).then_some(best)
+}
+
+fn as_given<T>(value: Option<T>) -> Option<T> {
+    value
+}
+
+fn shown<T: Clone + Into<toml::Value>>(value: &T) -> Option<toml::Value> {
+    Some(value.clone().into())
+}
+
+fn text_if_set(value: &Option<String>) -> Option<toml::Value> {
+    value.clone().map(toml::Value::String)
+}
+
+fn url_if_set(url: &Option<String>) -> Option<toml::Value> {
+    url.as_deref().map(|url| without_password(url).into())
+}
+
+fn masked(secret: &Option<String>) -> Option<toml::Value> {
+    secret.as_ref().map(|_| "********".into())
+}
+
+fn number(value: u64) -> toml::Value {
+    i64::try_from(value).unwrap_or(i64::MAX).into()
 }
 
 /// The URL with its password, if it has one, masked.

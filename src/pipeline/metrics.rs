@@ -263,7 +263,7 @@ impl MetricsPage {
     }
 
     fn hub(&self) -> [MetricFamily; 6] {
-        let counts = self.hub.counts();
+        let (counts, totals) = (self.hub.counts(), self.hub.totals());
         [
             gauge(
                 "signalbox_connections",
@@ -288,12 +288,12 @@ impl MetricsPage {
             counter(
                 "signalbox_deliveries_total",
                 "Live events handed to connections, one for each connection.",
-                counts.deliveries,
+                totals.deliveries,
             ),
             counter(
                 "signalbox_slow_connections_cut_total",
                 "Connections that were cut because their client did not read.",
-                counts.slow_connections_cut,
+                totals.slow_connections_cut,
             ),
         ]
     }

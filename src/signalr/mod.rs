@@ -25,7 +25,7 @@ mod transport;
 pub use connection::{ConnectionId, Identity, TransportKind, remember_socket};
 pub use hub::{
     Argument, ArgumentSource, Audience, BindArguments, CloseReason, Hold, Hub, HubCaller,
-    HubCounts, HubError, HubHandle, HubServer, Methods, Publication, SendArguments,
+    HubCounts, HubError, HubHandle, HubServer, HubTotals, Methods, Publication, SendArguments,
     SerializedMessage, UploadStream,
 };
 pub use options::{ConnectionOptions, HubOptions, Redirect, RedirectTarget, Transports};

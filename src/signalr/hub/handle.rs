@@ -55,10 +55,15 @@ pub struct HubCounts {
     pub users: usize,
     /// Sessions, streams, polls, and whatever else runs for a connection.
     pub tasks: usize,
-    /// Publications that were handed to connections, one for each of them, since the
-    /// start. What an application sends by itself to its caller is not among them.
+}
+
+/// What a hub has done since its start, over all worker threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HubTotals {
+    /// Publications that were handed to connections, one for each of them. What an
+    /// application sends by itself to its caller is not among them.
     pub deliveries: u64,
-    /// Connections that were cut because their client did not read, since the start.
+    /// Connections that were cut because their client did not read.
     pub slow_connections_cut: u64,
 }
 
@@ -249,14 +254,23 @@ impl HubHandle {
         let sum = |count: fn(&ShardCounts) -> &AtomicUsize| {
             shards.iter().map(|shard| count(&shard.counts).load(Ordering::Relaxed)).sum()
         };
-        let deliveries = shards.iter().map(|shard| shard.counts.deliveries());
         HubCounts {
             connections: sum(|counts| &counts.connections),
             transports: self.links.links(),
             groups: sum(|counts| &counts.groups),
             users: sum(|counts| &counts.users),
             tasks: self.links.tasks(),
-            deliveries: self.former_deliveries.load(Ordering::Relaxed) + deliveries.sum::<u64>(),
+        }
+    }
+
+    /// What was done, for telling how busy the hub is.
+    #[must_use]
+    pub fn totals(&self) -> HubTotals {
+        // A shard that leaves adds to the former ones under the same lock.
+        let shards = self.shards.read().unwrap_or_else(PoisonError::into_inner);
+        let deliveries = shards.iter().map(|shard| shard.counts.deliveries()).sum::<u64>();
+        HubTotals {
+            deliveries: self.former_deliveries.load(Ordering::Relaxed) + deliveries,
             slow_connections_cut: self.links.slow_cuts(),
         }
     }

@@ -27,7 +27,7 @@ pub use audience::Audience;
 pub use caller::{Hold, HubCaller};
 pub use close::CloseReason;
 pub use error::HubError;
-pub use handle::{HubCounts, HubHandle, Publication};
+pub use handle::{HubCounts, HubHandle, HubTotals, Publication};
 pub use message::SerializedMessage;
 pub use methods::Methods;
 pub use server::HubServer;
