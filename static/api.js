@@ -87,7 +87,7 @@ export class Api {
    *
    * @param {number} after
    * @param {number} limit
-   * @returns {Promise<import("./jobs.js").JobEvent[]>}
+   * @returns {Promise<import("./board/jobs.js").JobEvent[]>}
    */
   async events(after, limit) {
     const query = new URLSearchParams({ after: String(after), limit: String(limit) });

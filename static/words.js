@@ -4,7 +4,7 @@ import { knownZone, windowText } from "./time.js";
 import { ApiError } from "./api.js";
 
 /** @typedef {import("./api.js").Job} Job */
-/** @typedef {import("./jobs.js").JobEvent} JobEvent */
+/** @typedef {import("./board/jobs.js").JobEvent} JobEvent */
 /** @typedef {(ids: string[]) => string} Names */
 
 /** @type {Record<string, string>} */

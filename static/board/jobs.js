@@ -4,7 +4,7 @@
  * events come in.
  */
 
-/** @typedef {import("./api.js").Job} Job */
+/** @typedef {import("../api.js").Job} Job */
 
 /**
  * An event, with the fields of every type.

@@ -1,25 +1,26 @@
 /** The feed of events: newest first, bounded. */
 
-import { element } from "./dom.js";
-import { clock, clockSeconds, localDate, ownZone, shortDay } from "./time.js";
-import { actorName, beforeAndAfter, eventWord } from "./words.js";
+import { element } from "../dom.js";
+import { clock, clockSeconds, localDate, ownZone, shortDay } from "../time.js";
+import { actorName, beforeAndAfter, eventWord } from "../words.js";
 import { givenReason } from "./jobs.js";
 
 /** @typedef {import("./jobs.js").JobEvent} JobEvent */
 
 /** Lines that the feed keeps, and events that it asks for at the start. */
-export const FEED_LINES_MAX = 200;
+const FEED_LINES_MAX = 200;
 
 export class EventFeed {
   /**
    * @param {HTMLElement} list
    * @param {HTMLElement} empty shown while there are no lines
-   * @param {import("./words.js").Names} names
+   * @param {import("../words.js").Names} names
    */
   constructor(list, empty, names) {
     this.list = list;
     this.empty = empty;
     this.names = names;
+    this.linesMax = FEED_LINES_MAX;
     /** In sequence order. @type {{ sequence: number, line: HTMLElement }[]} */
     this.lines = [];
     list.replaceChildren();

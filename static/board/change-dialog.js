@@ -5,12 +5,12 @@
  * server to judge who was first.
  */
 
-import { ApiError, freshKey } from "./api.js";
-import { element, showText } from "./dom.js";
-import { durationText, fromLocal, knownZone, timeOfDay, toLocal, windowText } from "./time.js";
-import { actorName, eventWord, isOpen, jobWindow, problemWords, statusWord } from "./words.js";
+import { ApiError, freshKey } from "../api.js";
+import { element, showText } from "../dom.js";
+import { durationText, fromLocal, knownZone, timeOfDay, toLocal, windowText } from "../time.js";
+import { actorName, eventWord, isOpen, jobWindow, problemWords, statusWord } from "../words.js";
 
-/** @typedef {import("./api.js").Job} Job */
+/** @typedef {import("../api.js").Job} Job */
 /** @typedef {import("./jobs.js").Jobs} Jobs */
 
 const MINUTE_MS = 60000;
@@ -21,7 +21,7 @@ const PAUSED = "Changes are paused until the page is live again.";
  *
  * @typedef {object} Desk
  * @property {Jobs} jobs
- * @property {import("./api.js").Api} api
+ * @property {import("../api.js").Api} api
  * @property {(text: string) => void} announce
  */
 

@@ -1,11 +1,11 @@
 /** The list of jobs: by day, filtered, each card changed in place. */
 
-import { arrange, element } from "./dom.js";
-import { clock, dayHeading, knownZone, localDate, ownZone, shortDay, timeOfDay } from "./time.js";
-import { actorName, beforeAndAfter, eventWord, isOpen, statusWord } from "./words.js";
+import { arrange, element } from "../dom.js";
+import { clock, dayHeading, knownZone, localDate, ownZone, shortDay, timeOfDay } from "../time.js";
+import { actorName, beforeAndAfter, eventWord, isOpen, statusWord } from "../words.js";
 import { givenReason } from "./jobs.js";
 
-/** @typedef {import("./api.js").Job} Job */
+/** @typedef {import("../api.js").Job} Job */
 /** @typedef {import("./jobs.js").JobEvent} JobEvent */
 
 /** How long a card stands out after a change. Its line about the change stays. */
@@ -19,7 +19,7 @@ const RECENT_MS = 60000;
  * @property {string} failure why nothing could be loaded
  * @property {Job[]} jobs
  * @property {(job: Job) => JobEvent | undefined} changeOf
- * @property {import("./words.js").Names} names
+ * @property {import("../words.js").Names} names
  * @property {boolean} canChange whether this user may change jobs
  * @property {boolean} isLive whether changes are possible just now
  * @property {string} filter

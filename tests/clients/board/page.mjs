@@ -1,0 +1,138 @@
+/**
+ * What the tests of the page share: a demo, a browser, and pages of people in it that
+ * are watched for errors and foreign requests.
+ */
+
+import assert from "node:assert/strict";
+import { after, afterEach, before } from "node:test";
+
+import { chromium } from "playwright-core";
+
+import { Client, Server } from "../support.mjs";
+
+const CHROMIUM = process.env.SIGNALBOX_CHROMIUM ?? "/usr/bin/chromium";
+const CHROMIUM_FLAGS = [
+  "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+  "--disable-background-networking", "--disable-component-update", "--disable-sync",
+];
+export const PHONE = { width: 390, height: 844 };
+export const DESKTOP = { width: 1360, height: 860 };
+
+/** @type {import("playwright-core").Browser} */
+let browser;
+/** What the pages of a test did that they should not. @type {string[]} */
+let complaints = [];
+/** Complaints that a test brings about itself. @type {RegExp[]} */
+let expected = [];
+
+/** The demo, and people of it. */
+export const stage = {
+  /** @type {Server} */
+  demo: /** @type {any} */ (null),
+  /** The dispatcher of the region north, over HTTP. @type {Client} */
+  nora: /** @type {any} */ (null),
+  /** A contractor of the region north. */
+  ada: "",
+};
+
+before(async () => {
+  stage.demo = await Server.demo();
+  browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_FLAGS });
+  const personas = await personasOf(stage.demo);
+  stage.nora = new Client(stage.demo.url, personas.get("dispatcher-north").token);
+  stage.ada = personas.get("contractor-ada").contractorId;
+});
+
+after(async () => {
+  await browser?.close();
+  await stage.demo?.dispose();
+});
+
+afterEach(async () => {
+  await closePages();
+  const unexpected = complaints.filter((text) => !expected.some((pattern) => pattern.test(text)));
+  [complaints, expected] = [[], []];
+  assert.deepEqual(unexpected, []);
+});
+
+/** Says which complaints of the browser belong to the test. @param {...RegExp} patterns */
+export function expect(...patterns) {
+  expected = patterns;
+}
+
+/** The personas of a demo by their ids. @param {Server} server */
+export async function personasOf(server) {
+  const { personas } = await (await fetch(`${server.url}/demo/personas`)).json();
+  return new Map(personas.map((/** @type {any} */ one) => [one.id, one]));
+}
+
+async function closePages() {
+  await Promise.all(browser.contexts().map((context) => context.close()));
+}
+
+/** Ends a test's own servers; their pages first, since those would miss them. */
+export async function dispose(...servers) {
+  await closePages();
+  await Promise.all(servers.map((server) => server?.dispose()));
+}
+
+/** A page of its own browser profile, watched for errors and foreign requests. */
+export async function page(url, options = {}) {
+  const context = await browser.newContext({ viewport: DESKTOP, ...options });
+  const opened = await context.newPage();
+  const host = new URL(url).host;
+  opened.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) complaints.push(message.text());
+  });
+  opened.on("pageerror", (error) => complaints.push(`uncaught: ${error.message}`));
+  opened.on("request", (request) => {
+    const asked = new URL(request.url());
+    if (asked.protocol !== "data:" && asked.host !== host) complaints.push(`a request to ${asked.host}`);
+  });
+  opened.on("websocket", (socket) => {
+    if (new URL(socket.url()).host !== host) complaints.push(`a socket to ${socket.url()}`);
+  });
+  await opened.goto(url);
+  return opened;
+}
+
+/** The page of a persona, live. */
+export async function as(persona, options) {
+  const opened = await page(`${stage.demo.url}/?persona=${persona}`, options);
+  await state(opened, "live");
+  return opened;
+}
+
+/** Waits until the page says that its connection is so. */
+export async function state(opened, name) {
+  await opened.locator(`[data-testid=connection][data-state=${name}]`).waitFor();
+}
+
+/** The card of a job. */
+export function card(opened, job) {
+  return opened.locator(`[data-job-id="${job.id}"]`);
+}
+
+/** A part of the card of a job, once it has this text. */
+export async function shows(opened, job, part, text) {
+  await card(opened, job).locator(`[data-part=${part}]`).filter({ hasText: text }).waitFor();
+}
+
+/** The window's times of day as a card in Berlin shows them. */
+export function times({ startUtc, endUtc }) {
+  const format = new Intl.DateTimeFormat("en-GB", { timeZone: "Europe/Berlin", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  return [startUtc, endUtc].map((text) => format.format(Date.parse(text))).join("–");
+}
+
+/** Opens the dialog that reschedules or cancels the job. */
+export async function open(opened, job, action) {
+  await card(opened, job).getByTestId(action).click();
+  const dialog = opened.getByTestId(`${action}-dialog`);
+  await dialog.waitFor();
+  return dialog;
+}
+
+/** Whether anything on the page is wider than the page. */
+export async function overflow(opened) {
+  return opened.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+}

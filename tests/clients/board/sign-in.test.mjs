@@ -1,0 +1,61 @@
+/** Who uses the page. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+
+import { card, dispose, expect, page, stage, state } from "./page.mjs";
+import { Client, Server, claims, secondsFromNow, sign } from "../support.mjs";
+
+describe("signing in", () => {
+  test("offers the personas, and another user can take over", async () => {
+    const opened = await page(stage.demo.url);
+    await opened.locator('[data-persona-id="dispatcher-west"]').click();
+    await state(opened, "live");
+    assert.match(await opened.getByTestId("account-scope").innerText(), /west/);
+    await opened.reload();
+    await state(opened, "live");
+    await opened.getByTestId("sign-out").click();
+    await opened.locator('[data-persona-id="contractor-ada"]').click();
+    await state(opened, "live");
+    assert.equal(await opened.getByTestId("account-scope").innerText(), "Contractor");
+  });
+
+  test("takes a token outside of demo mode, and asks again when it ends", async () => {
+    expect(/status of 40[14]/, /WebSocket/);
+    const server = await Server.serve();
+    try {
+      const { body: job } = await new Client(server.url, sign(claims.admin())).job({ region: "north" });
+      const opened = await page(server.url);
+      await opened.getByTestId("token").fill("nonsense");
+      await opened.getByTestId("token-submit").click();
+      await opened.getByTestId("token-problem").filter({ hasText: "not a JSON Web Token" }).waitFor();
+
+      await opened.getByTestId("token").fill(sign(claims.admin()));
+      await opened.getByTestId("token-submit").click();
+      await state(opened, "live");
+      await card(opened, job).waitFor();
+      await opened.getByTestId("sign-out").click();
+
+      await opened.getByTestId("token").fill(sign({ ...claims.dispatcher("north"), exp: secondsFromNow(6) }));
+      await opened.getByTestId("token-submit").click();
+      await state(opened, "live");
+      await opened.getByTestId("sign-in-notice").filter({ hasText: "expired" }).waitFor();
+      assert.equal(await opened.getByTestId("board").isHidden(), true);
+    } finally {
+      await dispose(server);
+    }
+  });
+
+  test("a server that refuses the token leads back to it", async () => {
+    expect(/status of 40[14]/);
+    const server = await Server.serve();
+    try {
+      const opened = await page(server.url);
+      await opened.getByTestId("token").fill(sign(claims.admin(), { secret: "some other secret of 32 bytes and more" }));
+      await opened.getByTestId("token-submit").click();
+      await opened.getByTestId("sign-in-notice").filter({ hasText: "sign in again" }).waitFor();
+    } finally {
+      await dispose(server);
+    }
+  });
+});
