@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::auth::{AuthConfig, Authenticator, WeakSecret, bearer_token};
 use crate::http::{self, DemoAccess, HttpState, Origins};
-use crate::hub::{DispatchHub, HUB_PATHS, HubParts};
+use crate::hub::{Connections, DispatchHub, HUB_PATHS, HubParts};
 use crate::jobs::Caller;
 use crate::pipeline::{self, Metrics, MetricsPage, Pipeline, PipelineConfig};
 use crate::signalr::{CloseReason, HubHandle, HubOptions, HubServer, Identity, remember_socket};
@@ -123,6 +123,11 @@ pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
         commands: pipeline.commands.clone(),
         store: store.clone(),
         progress: Arc::clone(&pipeline.progress),
+        connections: Connections::new(
+            hub.handle(),
+            pipeline.other_nodes.clone(),
+            &config.store.node_id,
+        ),
         metrics: MetricsPage::new(metrics, &pipeline, hub.handle()),
         authenticator,
         reads: Arc::new(Semaphore::new(http::READS_MAX)),

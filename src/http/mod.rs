@@ -2,9 +2,10 @@
 //!
 //! Nothing is decided here. `problem` is the one place that turns refusals into
 //! statuses; `request` reads what surrounds a request (caller, body, conditions);
-//! `jobs`, `contractors`, `events`, `health` and `metrics` are the handlers; `around` is what
+//! `jobs`, `contractors`, `events`, `admin`, `health` and `metrics` are the handlers; `around` is what
 //! every request passes.
 
+mod admin;
 mod around;
 mod contractors;
 mod demo;
@@ -27,6 +28,7 @@ pub use demo::{DemoAccess, Persona};
 pub use problem::Problem;
 
 use crate::auth::Authenticator;
+use crate::hub::Connections;
 use crate::pipeline::{CommandQueue, MetricsPage, Progress};
 use crate::store::Store;
 
@@ -46,6 +48,8 @@ pub struct HttpState {
     pub store: Store,
     /// Knows how far events have come.
     pub progress: Arc<Progress>,
+    /// Knows who is connected.
+    pub connections: Connections,
     /// Numbers about the server.
     pub metrics: MetricsPage,
     /// Knows callers.
@@ -77,6 +81,18 @@ pub fn configure(config: &mut web::ServiceConfig) {
         )
         .service(resource("/api/contractors/{id}", "GET").route(web::get().to(contractors::get)))
         .service(resource("/api/events", "GET").route(web::get().to(events::list)))
+        .service(
+            resource("/api/admin/connections", "GET, DELETE")
+                .route(web::get().to(admin::connections))
+                .route(web::delete().to(admin::close_user)),
+        )
+        .service(
+            resource("/api/admin/connections/{id}", "DELETE").route(web::delete().to(admin::close)),
+        )
+        // A group's name has a slash, which may be written as it is.
+        .service(
+            resource("/api/admin/groups/{group:.+}", "GET").route(web::get().to(admin::members)),
+        )
         .service(resource("/healthz", "GET").route(web::get().to(health::alive)))
         .service(resource("/readyz", "GET").route(web::get().to(health::ready)))
         .service(resource("/metrics", "GET").route(web::get().to(metrics::page)))

@@ -41,7 +41,7 @@ pub(super) fn limit(asked: Option<usize>) -> Result<usize, Refusal> {
 }
 
 /// A cursor's text says nothing to clients.
-fn write_cursor(cursor: &PageCursor) -> String {
+pub(super) fn write_cursor(cursor: &PageCursor) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::json!([cursor.key, cursor.id]).to_string())
 }
 
@@ -50,6 +50,14 @@ pub(super) fn read_cursor(
     text: Option<&str>,
     is_key: impl Fn(&str) -> bool,
 ) -> Result<Option<PageCursor>, Refusal> {
+    read_cursor_of(text, |row| is_key(&row.key) && Uuid::try_parse(&row.id).is_ok())
+}
+
+/// The same for rows of another kind, which `is_row` knows.
+pub(super) fn read_cursor_of(
+    text: Option<&str>,
+    is_row: impl Fn(&PageCursor) -> bool,
+) -> Result<Option<PageCursor>, Refusal> {
     let Some(text) = text else {
         return Ok(None);
     };
@@ -57,10 +65,8 @@ pub(super) fn read_cursor(
         .decode(text)
         .ok()
         .and_then(|bytes| serde_json::from_slice::<(String, String)>(&bytes).ok());
-    match parts {
-        Some((key, id)) if is_key(&key) && Uuid::try_parse(&id).is_ok() => {
-            Ok(Some(PageCursor { key, id }))
-        }
+    match parts.map(|(key, id)| PageCursor { key, id }) {
+        Some(row) if is_row(&row) => Ok(Some(row)),
         Some(_) | None => Err(Refusal::field("cursor", "is not one that this server wrote")),
     }
 }

@@ -32,6 +32,11 @@ impl Group {
     }
 }
 
+/// Whether it is a group's name, in the one spelling that it has.
+pub(super) fn is_group(name: &str) -> bool {
+    Group::parse(name).is_some()
+}
+
 impl DispatchHub {
     /// The group of a region, if it is one and the caller may follow it.
     pub(super) fn followed_region(

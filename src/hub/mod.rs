@@ -4,11 +4,17 @@
 //! is announced to whom, the events'; what may be changed, the job actor's.
 
 mod commands;
+mod connections;
 mod groups;
 mod subscriptions;
 
 use std::rc::Rc;
 use std::sync::Arc;
+
+pub use connections::{
+    Closed, Connection, ConnectionFilter, ConnectionList, Connections, Queue, Reach,
+    TooManyQuestions,
+};
 
 use crate::jobs::{Caller, ContractorId, Region, contractor_group, dispatch_group};
 use crate::pipeline::{CommandQueue, EventFeed};

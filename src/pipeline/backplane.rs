@@ -1,8 +1,10 @@
 //! Tells the other nodes of events as soon as they are committed, and hears of theirs.
 //!
-//! State:      events to be told, a bounded number of batches.
-//! Listens to: `Committed` (from the job actor), and a channel of Redis.
-//! Speaks to:  that channel; the group registry, with what other nodes committed.
+//! State:      events to be told, a bounded number of batches; orders to be passed on.
+//! Listens to: `Committed` (from the job actor), `Order` (from an admin's request), and a
+//!             channel of Redis.
+//! Speaks to:  that channel; the group registry, with what other nodes committed; the
+//!             hub, with what their admins order.
 //! Stops here: whatever happens to Redis. What is not told, or not heard, the relay reads
 //!             from the database: this is only the fast way. A Redis that says nothing
 //!             any more is told from a quiet one by the heartbeats that come back.
@@ -21,8 +23,10 @@ use tokio::time::timeout;
 use super::blocking;
 use super::group_registry::{Committed, GroupRegistry};
 use super::keeper::{Kept, Lifeline};
+use super::other_nodes::{CloseUser, Order};
 use super::progress::{PartState, Progress};
 use crate::jobs::CommittedEvent;
+use crate::signalr::{CloseReason, HubHandle, Selection};
 use crate::store::{JobStore, StoreError};
 
 /// Batches that may wait to be told. What is more the other nodes find in the database.
@@ -30,6 +34,9 @@ const BATCHES_MAX: usize = 1_024;
 
 /// Batches that share a message while Redis is slower than the commits.
 const BATCHES_PER_MESSAGE_MAX: usize = 16;
+
+/// Orders that may wait to be passed on; whoever gives another one is told that it was not.
+const ORDERS_MAX: usize = 64;
 
 /// Bytes of a message; a longer one comes from nobody who speaks this protocol.
 const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -48,9 +55,12 @@ const RETRY_MIN: Duration = Duration::from_millis(100);
 /// The longest.
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
-/// The shape of messages. Nodes of another one do not understand each other, and hear of
-/// events from the database.
+/// A message's first byte is its kind and shape; nodes pass over those that they do not
+/// know, and hear of events from the database. This one is a [`Telling`].
 const FORMAT: u8 = 1;
+
+/// The message is an [`Ordered`].
+const ORDER_FORMAT: u8 = 2;
 
 /// Why a URL is none of a Redis that can be used; none if it is.
 #[must_use]
@@ -66,6 +76,7 @@ pub(super) struct BackplaneParts {
     pub(super) redis_url: String,
     pub(super) jobs: Arc<dyn JobStore>,
     pub(super) registry: Kept<GroupRegistry>,
+    pub(super) hub: HubHandle,
     pub(super) progress: Arc<Progress>,
     /// Wakes the relay.
     pub(super) missing: Arc<Notify>,
@@ -75,15 +86,18 @@ pub(super) struct BackplaneParts {
 pub struct Backplane {
     parts: BackplaneParts,
     outgoing: mpsc::Sender<Committed>,
-    /// Until the link runs.
-    incoming: Option<mpsc::Receiver<Committed>>,
+    orders: mpsc::Sender<Order>,
+    /// The other ends, until the link runs.
+    incoming: Option<(mpsc::Receiver<Committed>, mpsc::Receiver<Order>)>,
     _lifeline: Lifeline,
 }
 
 impl Backplane {
     pub(super) fn new(parts: BackplaneParts, lifeline: Lifeline) -> Self {
-        let (outgoing, incoming) = mpsc::channel(BATCHES_MAX);
-        Self { parts, outgoing, incoming: Some(incoming), _lifeline: lifeline }
+        let (outgoing, events) = mpsc::channel(BATCHES_MAX);
+        let (orders, incoming_orders) = mpsc::channel(ORDERS_MAX);
+        let incoming = Some((events, incoming_orders));
+        Self { parts, outgoing, orders, incoming, _lifeline: lifeline }
     }
 }
 
@@ -92,9 +106,9 @@ impl Actor for Backplane {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(BATCHES_MAX);
-        if let Some(outgoing) = self.incoming.take() {
+        if let Some((outgoing, orders)) = self.incoming.take() {
             let name = uuid::Uuid::new_v4().simple().to_string();
-            let link = Link { parts: self.parts.clone(), name, outgoing };
+            let link = Link { parts: self.parts.clone(), name, outgoing, orders };
             ctx.spawn(link.run().into_actor(self));
         }
     }
@@ -106,6 +120,15 @@ impl Handler<Committed> for Backplane {
     fn handle(&mut self, committed: Committed, _: &mut Self::Context) {
         // Full: Redis is slow or away, and the other nodes read the database.
         let _ = self.outgoing.try_send(committed);
+    }
+}
+
+impl Handler<Order> for Backplane {
+    type Result = ();
+
+    fn handle(&mut self, order: Order, _: &mut Self::Context) {
+        // Full: it is dropped, and whoever gave it finds out by that.
+        let _ = self.orders.try_send(order);
     }
 }
 
@@ -134,11 +157,20 @@ struct Telling {
     events: Vec<Arc<CommittedEvent>>,
 }
 
+/// What an admin of one node has all others do.
+#[derive(Serialize, Deserialize)]
+struct Ordered {
+    /// Who says it, as in a [`Telling`].
+    from: String,
+    order: CloseUser,
+}
+
 /// The way to Redis and back.
 struct Link {
     parts: BackplaneParts,
     name: String,
     outgoing: mpsc::Receiver<Committed>,
+    orders: mpsc::Receiver<Order>,
 }
 
 impl Link {
@@ -163,10 +195,12 @@ impl Link {
             let retry = tokio::time::sleep(pause);
             tokio::pin!(retry);
             loop {
-                // What would be told now is old news when Redis is back.
+                // What would be told now is old news when Redis is back, and who gives an
+                // order now is told that it went nowhere.
                 tokio::select! {
                     () = &mut retry => break,
                     _ = self.outgoing.recv() => {}
+                    _ = self.orders.recv() => {}
                 }
             }
             pause = (pause * 2).min(RETRY_MAX);
@@ -199,6 +233,10 @@ impl Link {
                     let events = batches.drain(..).flat_map(|Committed(events)| events).collect();
                     self.tell(&mut teller, &channel, events).await?;
                 }
+                order = self.orders.recv() => {
+                    let order = order.ok_or(LinkError::Ended)?;
+                    self.pass_on(&mut teller, &channel, order).await?;
+                }
                 message = messages.next() => {
                     let message = message.ok_or(LinkError::Ended)?;
                     heard_at = Instant::now();
@@ -221,32 +259,75 @@ impl Link {
         channel: &str,
         events: Vec<Arc<CommittedEvent>>,
     ) -> Result<(), LinkError> {
-        let telling = Telling { from: self.name.clone(), events };
-        let mut message = vec![FORMAT];
-        if let Err(error) = rmp_serde::encode::write(&mut message, &telling) {
-            log::error!("events cannot be told to other nodes: {error}");
-            return Ok(());
+        if let Some(message) = written(FORMAT, &Telling { from: self.name.clone(), events }) {
+            let () = teller.publish(channel, message).await?;
         }
-        let () = teller.publish(channel, message).await?;
+        Ok(())
+    }
+
+    /// Tells every node of an order; whoever gave it learns how many took it.
+    async fn pass_on(
+        &self,
+        teller: &mut MultiplexedConnection,
+        channel: &str,
+        Order { close, told }: Order,
+    ) -> Result<(), LinkError> {
+        let ordering = Ordered { from: self.name.clone(), order: close };
+        if let Some(message) = written(ORDER_FORMAT, &ordering) {
+            let nodes: usize = teller.publish(channel, message).await?;
+            // Who gave it may have stopped waiting.
+            let _ = told.send(nodes);
+        }
         Ok(())
     }
 
     fn hear(&self, message: &[u8]) {
-        let telling = match message.split_first() {
-            Some((&FORMAT, rest)) if rest.len() <= MESSAGE_BYTES_MAX => {
-                rmp_serde::from_slice::<Telling>(rest)
-            }
+        let understood = match message.split_first() {
+            Some((_, rest)) if rest.len() > MESSAGE_BYTES_MAX => return,
+            Some((&FORMAT, rest)) => rmp_serde::from_slice(rest).map(|it| self.hear_events(it)),
+            Some((&ORDER_FORMAT, rest)) => rmp_serde::from_slice(rest).map(|it| self.obey(it)),
             // Of a node of another version, perhaps.
             Some(_) | None => return,
         };
-        match telling {
-            Ok(Telling { from, .. }) if from == self.name => {}
-            Ok(Telling { events, .. }) if events.is_empty() => {}
-            Ok(Telling { events, .. }) => {
-                // Full: the relay brings them.
-                let _ = self.parts.registry.try_send(Committed(events));
-            }
-            Err(error) => log::warn!("a message of another node is not understood: {error}"),
+        if let Err(error) = understood {
+            log::warn!("a message of another node is not understood: {error}");
+        }
+    }
+
+    fn hear_events(&self, Telling { from, events }: Telling) {
+        if from != self.name && !events.is_empty() {
+            // Full: the relay brings them.
+            let _ = self.parts.registry.try_send(Committed(events));
+        }
+    }
+
+    /// Carries out what another node's admin ordered.
+    fn obey(&self, Ordered { from, order }: Ordered) {
+        if from == self.name {
+            return;
+        }
+        let hub = self.parts.hub.clone();
+        actix::spawn(async move {
+            let CloseUser { user, by, request_id } = order;
+            let selection = Selection { user_id: Some(user.clone()), ..Selection::default() };
+            let closed = hub.close_selected(selection, CloseReason::Aborted).await;
+            log::info!(
+                user = user.as_str(), by = by.as_str(), request_id = request_id.as_str(),
+                closed = closed.count, silent_workers = closed.silent_workers;
+                "an admin of another node closed a user's connections"
+            );
+        });
+    }
+}
+
+/// The message as it goes over the channel.
+fn written(format: u8, message: &impl Serialize) -> Option<Vec<u8>> {
+    let mut bytes = vec![format];
+    match rmp_serde::encode::write(&mut bytes, message) {
+        Ok(()) => Some(bytes),
+        Err(error) => {
+            log::error!("a message to other nodes cannot be written: {error}");
+            None
         }
     }
 }

@@ -24,6 +24,7 @@ mod housekeeping;
 mod job_actor;
 mod keeper;
 mod metrics;
+mod other_nodes;
 mod past_events;
 mod progress;
 mod recent_events;
@@ -44,6 +45,7 @@ pub use group_registry::{Committed, GroupRegistry};
 pub use job_actor::{JobActor, Submit};
 pub use keeper::{Kept, Lifeline, Panic};
 pub use metrics::{METRICS_MEDIA_TYPE, Metrics, MetricsPage};
+pub use other_nodes::{CloseUser, OtherNodes};
 pub use progress::{PartState, Progress};
 pub use recent_events::RelayedEvent;
 pub use relay::{CatchUp, Relay};
@@ -112,6 +114,8 @@ pub struct Pipeline {
     pub commands: CommandQueue,
     /// Past events, for those who come back.
     pub feed: EventFeed,
+    /// The nodes on the same database.
+    pub other_nodes: OtherNodes,
     /// How far events have come.
     pub progress: Arc<Progress>,
     /// Decides nothing, commits everything.
@@ -164,6 +168,7 @@ impl Pipeline {
         };
         let registry_arbiter = Arbiter::new();
         let registry = {
+            let hub = hub.clone();
             let (progress, log_writer) = (Arc::clone(&progress), log_writer.clone());
             let missing = Arc::clone(&missing);
             Kept::start("group registry", &registry_arbiter.handle(), move |lifeline| {
@@ -185,6 +190,7 @@ impl Pipeline {
                 redis_url,
                 jobs: Arc::clone(&store.jobs),
                 registry: registry.clone(),
+                hub,
                 progress: Arc::clone(&progress),
                 missing,
             };
@@ -193,6 +199,7 @@ impl Pipeline {
                 Backplane::new(parts.clone(), lifeline)
             })
         });
+        let other_nodes = OtherNodes::new(backplane.clone());
         let job_arbiter = Arbiter::new();
         let job_actor = {
             let (store, config) = (Arc::clone(&store.jobs), config.clone());
@@ -208,7 +215,17 @@ impl Pipeline {
         housekeeping::start(&store, config, &job_arbiter.handle());
         let commands = CommandQueue::new(job_actor.clone(), config.commands_max, metrics);
         let arbiters = vec![job_arbiter, registry_arbiter, log_arbiter];
-        Self { commands, feed, progress, job_actor, registry, log_writer, relay, arbiters }
+        Self {
+            commands,
+            feed,
+            other_nodes,
+            progress,
+            job_actor,
+            registry,
+            log_writer,
+            relay,
+            arbiters,
+        }
     }
 
     /// Waits until every event that was committed is in the log, or the time is up;

@@ -15,7 +15,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("auth", &["jobs"]),
     ("pipeline", &["jobs", "store", "signalr"]),
     ("hub", &["jobs", "store", "signalr", "pipeline"]),
-    ("http", &["jobs", "store", "pipeline", "auth"]),
+    ("http", &["jobs", "store", "pipeline", "auth", "hub"]),
     ("demo", &["jobs", "store", "pipeline", "auth", "http"]),
     ("server", &["jobs", "store", "signalr", "pipeline", "auth", "hub", "http"]),
     (

@@ -1,5 +1,6 @@
 //! One binary for all tests that need more than one module: a link is the slow part.
 
+mod admin;
 mod cli;
 mod dependencies;
 mod failure_domains;

@@ -269,6 +269,16 @@ impl Link {
         self.inactive_since.set((!is_polled).then_some(now));
     }
 
+    /// When a client that polls last had a poll open; none for others.
+    pub(in crate::signalr) fn polled_at(&self, now: Instant) -> Option<Instant> {
+        self.polls.as_ref().map(|_| self.inactive_since.get().unwrap_or(now))
+    }
+
+    /// When the client's token ends.
+    pub(in crate::signalr) fn expires_at(&self) -> Option<Instant> {
+        self.expires_at.get()
+    }
+
     /// The client's newer token counts.
     pub(super) fn extend(&self, expires_at: Option<Instant>) {
         self.expires_at.set(expires_at);

@@ -180,6 +180,12 @@ impl Outbound {
         self.attachment.get()
     }
 
+    /// How many frames wait, and their bytes.
+    pub(in crate::signalr) fn waiting(&self) -> (usize, usize) {
+        let frames = self.frames.borrow();
+        (usize::from(frames.first.is_some()) + frames.rest.len(), self.bytes.get())
+    }
+
     /// How long output has waited without any of it being taken.
     pub(in crate::signalr) fn stalled_for(&self, now: Instant) -> Duration {
         if self.frames.borrow().is_empty() {

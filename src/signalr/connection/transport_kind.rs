@@ -31,6 +31,12 @@ impl TransportKind {
         }
     }
 
+    /// By the name that negotiation has for it.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// What it can carry to the client.
     pub(in crate::signalr) const fn transfer_formats(self) -> &'static [TransferFormat] {
         match self {

@@ -1,5 +1,6 @@
 //! What is known of one client's connection on its worker thread, above its link.
 
+use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -44,6 +45,8 @@ pub(super) struct Connection {
     close_request: RefCell<Option<Box<CloseReason>>>,
     results: RefCell<BTreeMap<u64, ResultSender>>,
     ended: OnceCell<CancellationToken>,
+    /// Of the type that the hub has for users.
+    user: Rc<dyn Any>,
     pub(super) options: Rc<HubOptions>,
 }
 
@@ -83,7 +86,12 @@ pub(super) struct Timers {
 }
 
 impl Connection {
-    pub(super) fn new(link: Rc<Link>, options: Rc<HubOptions>, now: Instant) -> Self {
+    pub(super) fn new(
+        link: Rc<Link>,
+        user: Rc<dyn Any>,
+        options: Rc<HubOptions>,
+        now: Instant,
+    ) -> Self {
         Self {
             reached_by: Cell::new(0),
             protocol: Cell::new(None),
@@ -105,6 +113,7 @@ impl Connection {
             close_request: RefCell::default(),
             results: RefCell::default(),
             ended: OnceCell::new(),
+            user,
             options,
         }
     }
@@ -115,6 +124,19 @@ impl Connection {
 
     pub(super) fn transport(&self) -> TransportKind {
         self.link.transport
+    }
+
+    /// Who it belongs to. Shard and link know no hub's type of users, so it is asked for.
+    pub(super) fn user<U: 'static>(&self) -> Rc<U> {
+        Rc::clone(&self.user).downcast().expect("all of a hub's connections have its users")
+    }
+
+    /// Messages that wait for the client to read them, and their bytes.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let (messages, bytes) = self.link.outbound.waiting();
+        let held = self.held.borrow();
+        let held = held.as_ref().map_or((0, 0), |held| (held.frames.len(), held.bytes));
+        (messages + held.0, bytes + held.1)
     }
 
     /// Asks the session to end the connection.

@@ -80,7 +80,7 @@ impl<H: Hub> Session<H> {
         let prepared = method
             .prepare(&invocation.arguments, options.upload_items_max, link)
             .map_err(|error| binding_error(name, &error, options.detailed_errors))?;
-        if !method.is_for(&self.user) {
+        if !method.is_for(&self.connection.user::<H::User>()) {
             return Err(format!("Failed to invoke '{target}' because user is unauthorized"));
         }
         match (method.is_streaming, invocation.wants_stream) {

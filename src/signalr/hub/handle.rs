@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
@@ -13,6 +13,7 @@ use super::client::ResultSender;
 use super::close::CloseReason;
 use super::error::HubError;
 use super::message::SerializedMessage;
+use super::survey::Question;
 use crate::signalr::connection::LinkCounts;
 use crate::signalr::protocol::Payload;
 
@@ -40,6 +41,7 @@ pub struct HubHandle {
     links: Arc<LinkCounts>,
     /// Of worker threads that are gone.
     former_deliveries: Arc<AtomicU64>,
+    begun_at: Instant,
 }
 
 /// What there is of a hub, over all worker threads.
@@ -107,6 +109,8 @@ pub(super) enum ShardMessage {
     Drain(CloseReason, Duration),
     /// Does something to one connection, on the shard that has it.
     One(Arc<OneConnection>),
+    /// Asks about its connections.
+    Ask(Question),
 }
 
 /// Something for one connection, wherever it is. What is not taken by any shard is
@@ -151,6 +155,7 @@ impl HubHandle {
             results: Arc::default(),
             links,
             former_deliveries: Arc::default(),
+            begun_at: Instant::now(),
         }
     }
 
@@ -275,6 +280,24 @@ impl HubHandle {
         }
     }
 
+    /// When there was a hub; no connection began before.
+    pub(super) fn begun_at(&self) -> Instant {
+        self.begun_at
+    }
+
+    /// Puts a question, made for at most so many answers, to every shard that is there.
+    /// Answers to how many, and with what `make` made beside the question. A shard whose
+    /// queue is full is counted, and will be silent: a question closes nothing.
+    pub(super) fn put<R>(&self, make: impl FnOnce(usize) -> (Question, R)) -> (usize, R) {
+        let shards = self.shards.read().unwrap_or_else(PoisonError::into_inner);
+        let (question, receiver) = make(shards.len());
+        let is_there = |shard: &&ShardSender| {
+            let put = shard.queue.try_send(ShardMessage::Ask(question.clone()));
+            !matches!(put, Err(mpsc::error::TrySendError::Closed(_)))
+        };
+        (shards.iter().filter(is_there).count(), receiver)
+    }
+
     pub(super) fn links(&self) -> &Arc<LinkCounts> {
         &self.links
     }
@@ -311,7 +334,10 @@ impl HubHandle {
             let position = match message {
                 ShardMessage::Publish(publication) => publication.position,
                 ShardMessage::StartAt(position) => Some(*position),
-                ShardMessage::CloseAll(_) | ShardMessage::Drain(..) | ShardMessage::One(_) => None,
+                ShardMessage::CloseAll(_)
+                | ShardMessage::Drain(..)
+                | ShardMessage::One(_)
+                | ShardMessage::Ask(_) => None,
             };
             if let Some(position) = position {
                 // With the lock: a shard that is added now has it behind or before it.

@@ -15,6 +15,7 @@ mod server;
 mod session;
 mod shard;
 mod stateful;
+mod survey;
 mod upload;
 mod worker;
 
@@ -31,6 +32,9 @@ pub use handle::{HubCounts, HubHandle, HubTotals, Publication};
 pub use message::SerializedMessage;
 pub use methods::Methods;
 pub use server::HubServer;
+pub use survey::{
+    ClosedConnections, ConnectionDetails, ConnectionPage, ConnectionPlace, Selection,
+};
 pub use upload::UploadStream;
 
 /// An application endpoint. One value per worker thread; its methods run on that

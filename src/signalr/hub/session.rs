@@ -38,7 +38,6 @@ use crate::signalr::transport::websocket_frames::CloseStatus;
 pub(super) struct Session<H: Hub> {
     pub(super) worker: Rc<HubWorker<H>>,
     pub(super) connection: Rc<Connection>,
-    pub(super) user: Rc<H::User>,
     input: Option<LinkInput>,
     state: State,
     /// A message that waits for a call that runs, or for room; nothing behind it is read.
@@ -72,10 +71,10 @@ enum State {
 impl<H: Hub> Session<H> {
     pub(super) fn new(worker: Rc<HubWorker<H>>, accepted: Accepted<H::User>) -> Self {
         let Accepted { link, input, user } = accepted;
-        let connection = Connection::new(link, Rc::clone(&worker.options), Instant::now());
+        let options = Rc::clone(&worker.options);
+        let connection = Connection::new(link, Rc::new(user), options, Instant::now());
         Self {
             connection: Rc::new(connection),
-            user: Rc::new(user),
             input: Some(input),
             state: State::AwaitingHandshake { buffer: BytesMut::new(), scanned: 0 },
             waiting: None,
@@ -92,7 +91,7 @@ impl<H: Hub> Session<H> {
         HubCaller {
             connection: Rc::clone(&self.connection),
             shard: Rc::clone(&self.worker.shard),
-            user: Rc::clone(&self.user),
+            user: self.connection.user(),
             call,
         }
     }

@@ -263,6 +263,7 @@ impl Shard {
                     self.act(&connection, action);
                 }
             }
+            ShardMessage::Ask(question) => question.put_to(self),
         }
     }
 
@@ -362,7 +363,7 @@ impl Shard {
         }
     }
 
-    fn connections(&self) -> Vec<Rc<Connection>> {
+    pub(super) fn connections(&self) -> Vec<Rc<Connection>> {
         self.table.borrow().iter().map(Rc::clone).collect()
     }
 

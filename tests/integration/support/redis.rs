@@ -63,6 +63,33 @@ impl Redis {
         })
     }
 
+    /// Publishes these bytes on every channel that somebody listens to; answers how many
+    /// channels there are.
+    pub fn publish_everywhere(&self, message: &[u8]) -> usize {
+        let mut connection = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
+        connection.write_all(b"PUBSUB CHANNELS\r\nQUIT\r\n").expect("it reads");
+        let mut channels = String::new();
+        connection.read_to_string(&mut channels).expect("it answers");
+        let channels: Vec<&str> =
+            channels.lines().filter(|line| line.starts_with("signalbox:")).collect();
+        let mut connection = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
+        for channel in &channels {
+            let head = format!(
+                "*3\r\n$7\r\nPUBLISH\r\n${}\r\n{channel}\r\n${}\r\n",
+                channel.len(),
+                message.len()
+            );
+            connection.write_all(head.as_bytes()).expect("it reads");
+            connection.write_all(message).expect("it reads");
+            connection.write_all(b"\r\n").expect("it reads");
+        }
+        connection.write_all(b"QUIT\r\n").expect("it reads");
+        let mut answers = String::new();
+        connection.read_to_string(&mut answers).expect("it answers");
+        assert!(!answers.contains("-ERR"), "{answers}");
+        channels.len()
+    }
+
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }

@@ -24,7 +24,7 @@ pub const REGION: &str = "north";
 pub struct Site {
     pub server: RunningServer,
     config: ServerConfig,
-    database: TestDatabase,
+    database: Arc<TestDatabase>,
     /// The log's own, if it has one.
     pub event_log: Option<TestDatabase>,
 }
@@ -62,6 +62,15 @@ impl Site {
 
     /// The same on a database that is there, whatever it holds.
     pub async fn start_on(database: TestDatabase, options: SiteOptions) -> Self {
+        Self::start_sharing(Arc::new(database), options).await
+    }
+
+    /// Another node on the same database.
+    pub async fn beside(&self, options: SiteOptions) -> Self {
+        Self::start_sharing(Arc::clone(&self.database), options).await
+    }
+
+    async fn start_sharing(database: Arc<TestDatabase>, options: SiteOptions) -> Self {
         let event_log = options.event_log;
         let config = ServerConfig {
             listen: "127.0.0.1:0".to_owned(),
@@ -164,18 +173,40 @@ pub fn lasting_token(
     regions: &[&str],
     contractor: Option<ContractorId>,
 ) -> String {
+    let claims = claims(lifetime, &format!("{role}-1"), &[role], regions, contractor);
+    issue(SECRET, &claims).expect("the secret is long enough")
+}
+
+/// A token of this user, good for ten minutes.
+pub fn token_of(
+    user: &str,
+    roles: &[&str],
+    regions: &[&str],
+    contractor: Option<ContractorId>,
+) -> String {
+    let claims = claims(Duration::from_secs(600), user, roles, regions, contractor);
+    issue(SECRET, &claims).expect("the secret is long enough")
+}
+
+fn claims(
+    lifetime: Duration,
+    user: &str,
+    roles: &[&str],
+    regions: &[&str],
+    contractor: Option<ContractorId>,
+) -> Claims {
     let until = SystemTime::now() + lifetime;
-    let claims = Claims {
-        sub: format!("{role}-1"),
+    let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    Claims {
+        sub: user.to_owned(),
         exp: until.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs(),
         name: Some("Tess".to_owned()),
-        roles: vec![role.to_owned()],
-        regions: regions.iter().map(|region| (*region).to_owned()).collect(),
+        roles: owned(roles),
+        regions: owned(regions),
         contractor_id: contractor.map(|id| id.to_string()),
         iss: None,
         aud: None,
-    };
-    issue(SECRET, &claims).expect("the secret is long enough")
+    }
 }
 
 pub fn region() -> Region {
