@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::auth::{AuthConfig, Authenticator, WeakSecret, bearer_token};
 use crate::http::{self, DemoAccess, HttpState, Origins};
-use crate::hub::{Connections, DispatchHub, HUB_PATHS, HubParts};
+use crate::hub::{Connections, DispatchHub, HUB_PATHS, HubParts, Presence, PresenceTask};
 use crate::jobs::Caller;
 use crate::pipeline::{self, Metrics, MetricsPage, Pipeline, PipelineConfig};
 use crate::signalr::{CloseReason, HubHandle, HubOptions, HubServer, Identity, remember_socket};
@@ -100,6 +100,7 @@ pub struct RunningServer {
     hub: HubHandle,
     http: ServerHandle,
     stop_timeout: Duration,
+    _presence: PresenceTask,
 }
 
 /// How long a client may take to send a request's head.
@@ -118,7 +119,8 @@ pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
     let pipeline =
         Pipeline::start(store.clone(), hub.handle(), &config.pipeline, Arc::clone(&metrics));
     let (commands, feed) = (pipeline.commands.clone(), pipeline.feed.clone());
-    parts.get_or_init(|| HubParts { store: store.clone(), commands, feed });
+    let (presence, presence_task) = Presence::start(hub.handle(), pipeline.neighbours.clone());
+    parts.get_or_init(|| HubParts { store: store.clone(), commands, feed, presence });
     let state = HttpState {
         commands: pipeline.commands.clone(),
         store: store.clone(),
@@ -136,7 +138,15 @@ pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
     let handle = hub.handle();
     let (address, http) = listen(&config, state, hub)?;
     let stop_timeout = config.stop_timeout;
-    Ok(RunningServer { address, pipeline, store, hub: handle, http, stop_timeout })
+    Ok(RunningServer {
+        address,
+        pipeline,
+        store,
+        hub: handle,
+        http,
+        stop_timeout,
+        _presence: presence_task,
+    })
 }
 
 fn hub_server(

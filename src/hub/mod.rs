@@ -6,8 +6,11 @@
 mod commands;
 mod connections;
 mod groups;
+mod presence;
 mod subscriptions;
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -18,8 +21,12 @@ pub use connections::{
 
 use crate::jobs::{Caller, ContractorId, Region, contractor_group, dispatch_group};
 use crate::pipeline::{CommandQueue, EventFeed};
-use crate::signalr::{ConnectionOptions, Hub, HubCaller, HubError, HubOptions, Methods};
+use crate::signalr::{
+    ConnectionId, ConnectionOptions, Hub, HubCaller, HubError, HubOptions, Methods,
+};
 use crate::store::Store;
+
+pub use presence::{Presence, PresenceTask};
 
 /// The paths that the hub is served on.
 pub const HUB_PATHS: [&str; 2] = ["/hub/dispatch", "/hub/recommendations"];
@@ -40,11 +47,15 @@ pub struct HubParts {
     pub commands: CommandQueue,
     /// Past events.
     pub feed: EventFeed,
+    /// Who looks at what.
+    pub presence: Arc<Presence>,
 }
 
 /// Lets dispatchers and contractors follow their jobs, and dispatchers change them.
 pub struct DispatchHub {
     parts: HubParts,
+    /// Connections of this worker whose end will be told to [`Presence`].
+    looking: RefCell<HashSet<ConnectionId>>,
 }
 
 type CallerOnHub = HubCaller<DispatchHub>;
@@ -53,7 +64,7 @@ impl DispatchHub {
     /// A hub that works with these.
     #[must_use]
     pub fn new(parts: HubParts) -> Self {
-        Self { parts }
+        Self { parts, looking: RefCell::default() }
     }
 
     async fn join_dispatch_group(
@@ -113,5 +124,6 @@ impl Hub for DispatchHub {
             .stream_method("StreamEvents", Self::stream_events)
             .method("RescheduleJob", Self::reschedule_job)
             .method("CancelJob", Self::cancel_job)
+            .method("Look", Self::look)
     }
 }

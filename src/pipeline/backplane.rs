@@ -1,4 +1,5 @@
-//! Tells the other nodes of events as soon as they are committed, and hears of theirs.
+//! Tells the other nodes of events as soon as they are committed, and hears of theirs; and
+//! carries what [`Neighbours`] say besides.
 //!
 //! State:      events to be told, a bounded number of batches; orders to be passed on.
 //! Listens to: `Committed` (from the job actor), `Order` (from an admin's request), and a
@@ -23,6 +24,7 @@ use tokio::time::timeout;
 use super::blocking;
 use super::group_registry::{Committed, GroupRegistry};
 use super::keeper::{Kept, Lifeline};
+use super::neighbours::{Heard, Neighbours};
 use super::other_nodes::{CloseUser, Order};
 use super::progress::{PartState, Progress};
 use crate::jobs::CommittedEvent;
@@ -61,6 +63,11 @@ const FORMAT: u8 = 1;
 
 /// The message is an [`Ordered`].
 const ORDER_FORMAT: u8 = 2;
+/// The message is a [`StateTelling`].
+const STATE_FORMAT: u8 = 3;
+
+/// How often a node's state is told, changed or not.
+const STATE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Why a URL is none of a Redis that can be used; none if it is.
 #[must_use]
@@ -80,6 +87,7 @@ pub(super) struct BackplaneParts {
     pub(super) progress: Arc<Progress>,
     /// Wakes the relay.
     pub(super) missing: Arc<Notify>,
+    pub(super) neighbours: Neighbours,
 }
 
 /// See the module.
@@ -165,6 +173,13 @@ struct Ordered {
     order: CloseUser,
 }
 
+/// What a node says of itself.
+#[derive(Serialize, Deserialize)]
+struct StateTelling {
+    from: String,
+    state: Arc<str>,
+}
+
 /// The way to Redis and back.
 struct Link {
     parts: BackplaneParts,
@@ -224,6 +239,8 @@ impl Link {
         self.parts.missing.notify_one();
         let mut heartbeat = tokio::time::interval(HEARTBEAT_INTERVAL);
         let (mut heard_at, mut batches) = (Instant::now(), Vec::new());
+        let mut state = self.parts.neighbours.told();
+        let mut state_due = tokio::time::interval(STATE_INTERVAL);
         loop {
             tokio::select! {
                 count = self.outgoing.recv_many(&mut batches, BATCHES_PER_MESSAGE_MAX) => {
@@ -248,6 +265,16 @@ impl Link {
                         return Err(LinkError::Silence);
                     }
                     self.tell(&mut teller, &channel, Vec::new()).await?;
+                }
+                Ok(()) = state.changed() => {
+                    let now = Arc::clone(&state.borrow_and_update());
+                    self.tell_state(&mut teller, &channel, now).await?;
+                }
+                _ = state_due.tick() => {
+                    let now = Arc::clone(&state.borrow());
+                    if !now.is_empty() {
+                        self.tell_state(&mut teller, &channel, now).await?;
+                    }
                 }
             }
         }
@@ -281,11 +308,27 @@ impl Link {
         Ok(())
     }
 
+    async fn tell_state(
+        &self,
+        teller: &mut MultiplexedConnection,
+        channel: &str,
+        state: Arc<str>,
+    ) -> Result<(), LinkError> {
+        let telling = StateTelling { from: self.name.clone(), state };
+        if let Some(message) = written(STATE_FORMAT, &telling) {
+            let () = teller.publish(channel, message).await?;
+        }
+        Ok(())
+    }
+
     fn hear(&self, message: &[u8]) {
         let understood = match message.split_first() {
             Some((_, rest)) if rest.len() > MESSAGE_BYTES_MAX => return,
             Some((&FORMAT, rest)) => rmp_serde::from_slice(rest).map(|it| self.hear_events(it)),
             Some((&ORDER_FORMAT, rest)) => rmp_serde::from_slice(rest).map(|it| self.obey(it)),
+            Some((&STATE_FORMAT, rest)) => {
+                rmp_serde::from_slice(rest).map(|it| self.hear_state(it))
+            }
             // Of a node of another version, perhaps.
             Some(_) | None => return,
         };
@@ -298,6 +341,12 @@ impl Link {
         if from != self.name && !events.is_empty() {
             // Full: the relay brings them.
             let _ = self.parts.registry.try_send(Committed(events));
+        }
+    }
+
+    fn hear_state(&self, StateTelling { from, state }: StateTelling) {
+        if from != self.name {
+            self.parts.neighbours.hear(Heard { node: from, state: state.to_string() });
         }
     }
 

@@ -24,6 +24,7 @@ mod housekeeping;
 mod job_actor;
 mod keeper;
 mod metrics;
+mod neighbours;
 mod other_nodes;
 mod past_events;
 mod progress;
@@ -45,6 +46,7 @@ pub use group_registry::{Committed, GroupRegistry};
 pub use job_actor::{JobActor, Submit};
 pub use keeper::{Kept, Lifeline, Panic};
 pub use metrics::{METRICS_MEDIA_TYPE, Metrics, MetricsPage};
+pub use neighbours::{Heard, Neighbours};
 pub use other_nodes::{CloseUser, OtherNodes};
 pub use progress::{PartState, Progress};
 pub use recent_events::RelayedEvent;
@@ -126,6 +128,8 @@ pub struct Pipeline {
     pub log_writer: Kept<EventLogWriter>,
     /// Brings what the registry missed.
     pub relay: Kept<Relay>,
+    /// The way to other nodes, where there is a backplane.
+    pub neighbours: Option<Neighbours>,
     arbiters: Vec<Arbiter>,
 }
 
@@ -185,7 +189,9 @@ impl Pipeline {
                 Relay::new(beginning.clone(), registry, interval, missing, lifeline)
             })
         };
-        let backplane = config.redis_url.clone().map(|redis_url| {
+        let neighbours = config.redis_url.as_ref().map(|_| Neighbours::default());
+        let redis = config.redis_url.clone().zip(neighbours.clone());
+        let backplane = redis.map(|(redis_url, neighbours)| {
             let parts = BackplaneParts {
                 redis_url,
                 jobs: Arc::clone(&store.jobs),
@@ -193,6 +199,7 @@ impl Pipeline {
                 hub,
                 progress: Arc::clone(&progress),
                 missing,
+                neighbours,
             };
             progress.set_backplane_state(PartState::Down);
             Kept::start("backplane", &registry_arbiter.handle(), move |lifeline| {
@@ -224,6 +231,7 @@ impl Pipeline {
             registry,
             log_writer,
             relay,
+            neighbours,
             arbiters,
         }
     }

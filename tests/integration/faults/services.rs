@@ -1,11 +1,15 @@
 //! PostgreSQL and Redis fail, and nodes beside one another.
 
+use serde_json::json;
+
 use super::scene::{Scene, fixed_address, random, rounds, serve};
 use crate::support::database::TestDatabase;
 use crate::support::postgres::{Durability, Postgres, Stop};
 use crate::support::program::{Program, Serve};
 use crate::support::redis::Redis;
+use crate::support::site::{REGION, token};
 use crate::support::wait_until;
+use crate::support::websocket::HubClient;
 
 /// PostgreSQL stops like this under load, and comes back, some times over.
 fn postgres_comes_and_goes(how: &[Stop]) {
@@ -147,4 +151,39 @@ fn one_of_two_nodes_is_killed_and_nothing_is_missed() {
 #[test]
 fn one_of_three_nodes_with_a_redis_is_killed_and_nothing_is_missed() {
     nodes_are_killed(3, Some(&Redis::start()));
+}
+
+/// Whom a node's client is told to look at the region.
+async fn await_people(client: &mut HubClient, expected: &[&str]) {
+    loop {
+        let message = client.next().await.expect("the connection stays open");
+        let people = message["arguments"][0]["people"].as_array().map(Vec::as_slice);
+        let ids = people.unwrap_or_default().iter().map(|person| person["id"].as_str());
+        if message["target"] == "PresenceChanged" && ids.eq(expected.iter().map(|id| Some(*id))) {
+            return;
+        }
+    }
+}
+
+#[actix_web::test]
+async fn people_on_other_nodes_are_seen_until_their_node_is_killed() {
+    let redis = Redis::start();
+    let nodes = Nodes::new(2, Some(&redis));
+    let mut programs = nodes.start();
+    let [here, there] = [0, 1].map(|node| format!("http://{}/hub/dispatch", nodes.addresses[node]));
+    let mut ann = HubClient::connect(&here, &token("admin", &[], None)).await;
+    ann.invoke("Look", json!([{ "regions": [REGION] }])).await;
+    let other = token("dispatcher", &[REGION], None);
+    for is_killed in [false, true] {
+        let mut ben = HubClient::connect(&there, &other).await;
+        ben.invoke("Look", json!([{ "regions": [REGION] }])).await;
+        await_people(&mut ann, &["admin-1", "dispatcher-1"]).await;
+        await_people(&mut ben, &["admin-1", "dispatcher-1"]).await;
+        if is_killed {
+            programs.remove(1).kill();
+        } else {
+            drop(ben);
+        }
+        await_people(&mut ann, &["admin-1"]).await;
+    }
 }

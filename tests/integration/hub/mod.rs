@@ -4,6 +4,7 @@ mod commands;
 mod invocations;
 mod lifetime;
 mod negotiation;
+mod presence;
 mod stream;
 mod subscriptions;
 
