@@ -109,6 +109,12 @@ settings! {
     #[arg(long, env = "SIGNALBOX_LOG_FORMAT", value_name = "FORMAT")]
     log_format: LogFormat => LogFormat, Option::unwrap_or_default,
         |format| Some(format.name().into());
+
+    // Logs and traces.
+    /// Whether each request and each connection has a line in the log [default: true]
+    #[arg(long, env = "SIGNALBOX_ACCESS_LOG", value_name = "BOOL")]
+    access_log: bool => bool, |it| it.unwrap_or(true), |it| Some((*it).into());
+
     /// How long a stop may take, in seconds [default: 10]
     #[arg(long, env = "SIGNALBOX_STOP_TIMEOUT_SECONDS", value_name = "SECONDS")]
     stop_timeout_seconds: u64 => u64, |it| it.unwrap_or(10), |it| Some(number(*it));

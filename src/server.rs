@@ -12,7 +12,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::middleware::{Condition, from_fn};
-use actix_web::{App, HttpRequest, HttpServer, web};
+use actix_web::{App, HttpMessage as _, HttpRequest, HttpServer, web};
 use tokio::sync::Semaphore;
 
 use crate::auth::{AuthConfig, Authenticator, WeakSecret, bearer_token};
@@ -22,6 +22,7 @@ use crate::jobs::Caller;
 use crate::pipeline::{self, Metrics, MetricsPage, Pipeline, PipelineConfig};
 use crate::signalr::{CloseReason, HubHandle, HubOptions, HubServer, Identity, remember_socket};
 use crate::store::{self, Store, StoreConfig, StoreError};
+use crate::telemetry;
 
 /// What a server is made of.
 #[derive(Clone)]
@@ -40,6 +41,8 @@ pub struct ServerConfig {
     pub pipeline: PipelineConfig,
     /// Timers and bounds of the hub.
     pub hub: HubOptions,
+    /// Whether each request and each connection has its lines in the log.
+    pub access_log: bool,
     /// How long a stop may take.
     pub stop_timeout: Duration,
 }
@@ -114,7 +117,11 @@ pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
     let authenticator = Authenticator::new(&config.auth)?;
     let store = store::open(&config.store)?;
     let parts = Arc::new(OnceLock::new());
-    let hub = hub_server(config.hub.clone(), authenticator.clone(), Arc::clone(&parts));
+    let options = HubOptions {
+        log_connections: config.access_log.then_some(telemetry::ACCESS),
+        ..config.hub.clone()
+    };
+    let hub = hub_server(options, authenticator.clone(), Arc::clone(&parts));
     let metrics = Arc::new(Metrics::new());
     let pipeline =
         Pipeline::start(store.clone(), hub.handle(), &config.pipeline, Arc::clone(&metrics));
@@ -133,6 +140,7 @@ pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
         metrics: MetricsPage::new(metrics, &pipeline, hub.handle()),
         authenticator,
         reads: Arc::new(Semaphore::new(http::READS_MAX)),
+        access_log: config.access_log,
         demo: config.demo.clone(),
     };
     let handle = hub.handle();
@@ -176,6 +184,8 @@ fn identify(request: &HttpRequest, authenticator: &Authenticator) -> Option<Iden
         }
     };
     let proved = authenticator.authenticate(token).ok()?;
+    // Whoever writes down the request wants to know.
+    request.extensions_mut().insert(Arc::clone(&proved.caller));
     let user_id = Some(proved.caller.actor.id.clone());
     Some(Identity { user: proved.caller, user_id, expires_at: Some(proved.expires_at) })
 }

@@ -37,7 +37,7 @@ pub struct DemoArgs {
 
 /// Runs the demo.
 pub fn run(args: DemoArgs) -> Outcome {
-    telemetry::start(LogFormat::Text);
+    let _log = telemetry::start(LogFormat::Text);
     check_loopback(&args.listen)?;
     let folder = DemoFolder::open(args.data)?;
     let secret = folder.secret()?;
@@ -58,6 +58,7 @@ pub fn run(args: DemoArgs) -> Outcome {
         demo: Some(Arc::new(access)),
         pipeline: PipelineConfig::default(),
         hub: hub::options(),
+        access_log: false,
         stop_timeout: Duration::from_secs(5),
     };
     let interval = (!args.no_simulation).then(|| Duration::from_secs(args.simulation_interval));

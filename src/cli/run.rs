@@ -37,7 +37,7 @@ pub(super) fn until_signalled<F: Future<Output = Outcome>>(
 /// A connection takes two descriptors, and systems start programs with room for few.
 fn raise_descriptor_limit() {
     match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) => log::debug!("up to {limit} descriptors may be open"),
-        Err(error) => log::warn!("the limit of open descriptors stays as it is: {error}"),
+        Ok(limit) => log::debug!(limit; "the limit of open descriptors is raised"),
+        Err(error) => log::warn!(error:%; "the limit of open descriptors stays as it is"),
     }
 }

@@ -55,7 +55,7 @@ pub fn run(args: Box<ServeArgs>) -> Outcome {
         println!("{}", settings.print());
         return Ok(());
     }
-    telemetry::start(settings.log_format);
+    let _log = telemetry::start(settings.log_format);
     let config = server_config(settings, !args.no_migrate)?;
     let faults = config.faults();
     if !faults.is_empty() {
@@ -95,6 +95,7 @@ pub(super) fn server_config(settings: Settings, migrate: bool) -> Result<ServerC
             ..PipelineConfig::default()
         },
         hub: hub::options(),
+        access_log: settings.access_log,
         stop_timeout: Duration::from_secs(settings.stop_timeout_seconds),
     })
 }

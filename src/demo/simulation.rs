@@ -33,7 +33,7 @@ pub async fn run(commands: CommandQueue, store: Store, interval: Duration) {
         ticks.tick().await;
         step = step.wrapping_add(1);
         if let Err(error) = change_one(&commands, &store, step).await {
-            log::warn!("the simulation could not change a job: {error}");
+            log::warn!(error:%; "the simulation could not change a job");
         }
     }
 }

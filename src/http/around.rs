@@ -7,6 +7,8 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage as _, HttpResponse, web};
 
+use super::HttpState;
+use super::access::Access;
 use super::problem::Problem;
 use super::request::RequestId;
 
@@ -101,7 +103,7 @@ pub async fn around(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let id = RequestId::of(request.request());
+    let (id, access) = (RequestId::of(request.request()), Access::begin());
     request.extensions_mut().insert(id.clone());
     let path = request.path().to_owned();
     let is_hub = path.starts_with(HUB_PREFIX);
@@ -125,11 +127,9 @@ pub async fn around(
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
     }
-    log::debug!(
-        method = response.request().method().as_str(), path = path.as_str(),
-        status = response.status().as_u16(), request_id = id.as_str();
-        "answered"
-    );
+    if let Some(state) = response.request().app_data::<web::Data<HttpState>>() {
+        access.end(&response, &id, state);
+    }
     Ok(response)
 }
 
@@ -150,10 +150,15 @@ fn named(
     path: &str,
 ) -> ServiceResponse<BoxBody> {
     let problem = response.response().error().and_then(|error| error.as_error::<Problem>());
-    match problem.map(|problem| problem.body(id.as_str(), path)) {
-        None => response,
-        Some(body) => response.map_body(|_, _| BoxBody::new(body)),
+    let Some(problem) = problem else {
+        return response;
+    };
+    if let Some(cause) = problem.cause() {
+        let level = if problem.is_ours() { log::Level::Error } else { log::Level::Warn };
+        log::log!(level, error = cause, path, request_id = id.as_str(); "a request failed");
     }
+    let body = problem.body(id.as_str(), path);
+    response.map_body(|_, _| BoxBody::new(body))
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 //!
 //! Nothing is decided here. `problem` is the one place that turns refusals into
 //! statuses; `request` reads what surrounds a request (caller, body, conditions);
-//! `jobs`, `contractors`, `events`, `admin`, `health` and `metrics` are the handlers; `around` is what
-//! every request passes.
+//! `jobs`, `contractors`, `events`, `admin`, `health` and `metrics` are the handlers; `around`
+//! is what every request passes, and `access` what is written and counted of it.
 
+mod access;
 mod admin;
 mod around;
 mod contractors;
@@ -56,6 +57,8 @@ pub struct HttpState {
     pub authenticator: Authenticator,
     /// Bounds reads; see [`READS_MAX`].
     pub reads: Arc<Semaphore>,
+    /// Whether each request has a line in the log.
+    pub access_log: bool,
     /// Lets anybody in as a persona; only in demo mode.
     pub demo: Option<Arc<DemoAccess>>,
 }

@@ -27,6 +27,8 @@ pub struct Problem {
     extension: Option<Box<(&'static str, Value)>>,
     /// The methods that the path does have.
     allow: Option<&'static str>,
+    /// What is the log's to know, and not the caller's.
+    cause: Option<String>,
 }
 
 /// The body.
@@ -48,8 +50,8 @@ struct ProblemJson<'a> {
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        let (errors, extension, allow) = (Vec::new(), None, None);
-        Self { status, code, detail: detail.into(), errors, extension, allow }
+        let detail = detail.into();
+        Self { status, code, detail, errors: Vec::new(), extension: None, allow: None, cause: None }
     }
 
     /// The request is not understood.
@@ -106,6 +108,21 @@ impl Problem {
     pub fn internal() -> Self {
         let detail = "something went wrong; the request id helps to find it";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    /// The same, with what the log is to say about it.
+    fn because(self, cause: String) -> Self {
+        Self { cause: Some(cause), ..self }
+    }
+
+    /// Whether the program is wrong, and not the caller or the database.
+    pub(super) fn is_ours(&self) -> bool {
+        self.status == StatusCode::INTERNAL_SERVER_ERROR
+    }
+
+    /// What the log is to say about it, and the caller is not told.
+    pub(super) fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
     }
 
     /// The response, which names the request.
@@ -201,29 +218,29 @@ impl From<CommandError> for Problem {
         match error {
             CommandError::Refused(refusal) => refusal.into(),
             CommandError::Busy => Self::unavailable("too many commands wait; nothing was changed"),
-            CommandError::Unavailable(_) => {
-                Self::unavailable("the store is unavailable; nothing was changed")
+            CommandError::Unavailable(cause) => {
+                Self::unavailable("the store is unavailable; nothing was changed").because(cause)
             }
-            CommandError::OutcomeUnknown(_) => {
+            CommandError::OutcomeUnknown(cause) => {
                 let detail = "the database was lost while it committed; whether the change was \
                               made is not known";
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).because(cause)
             }
-            // Logged where it happened.
-            CommandError::Internal(_) => Self::internal(),
+            CommandError::Internal(cause) => Self::internal().because(cause),
         }
     }
 }
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        log::error!("a read failed: {error}");
-        match error {
+        let cause = error.to_string();
+        let problem = match error {
             StoreError::Unavailable(_)
             | StoreError::Contended(_)
             | StoreError::NotMigrated(_)
             | StoreError::OutcomeUnknown(_) => Self::unavailable("the store is unavailable"),
             StoreError::Corrupt(_) | StoreError::Url(_) => Self::internal(),
-        }
+        };
+        problem.because(cause)
     }
 }

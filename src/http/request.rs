@@ -69,9 +69,13 @@ fn authenticate(request: &HttpRequest) -> Result<Authenticated, Problem> {
         .and_then(bearer_token)
         .ok_or_else(Problem::unauthenticated)?;
     match state.authenticator.authenticate(token) {
-        Ok(proved) => Ok(Authenticated(proved.caller)),
+        Ok(proved) => {
+            // Whoever writes down the request wants to know.
+            request.extensions_mut().insert(Arc::clone(&proved.caller));
+            Ok(Authenticated(proved.caller))
+        }
         Err(error) => {
-            log::debug!("a token was refused: {error}");
+            log::debug!(error:%; "a token was refused");
             Err(Problem::unauthenticated())
         }
     }

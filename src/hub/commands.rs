@@ -52,15 +52,17 @@ impl DispatchHub {
         if_match: Option<Version>,
         command: Command,
     ) -> Result<JsonText, HubError> {
+        let request_id = uuid::Uuid::now_v7().to_string();
         let request = CommandRequest {
             caller: Arc::clone(caller.user()),
-            correlation_id: uuid::Uuid::now_v7().to_string(),
+            correlation_id: request_id.clone(),
             event_id: EventId::fresh(),
             if_match,
             idempotency: None,
             command,
         };
-        let receipt = self.parts.commands.submit(request).await.map_err(failed)?;
+        let receipt = self.parts.commands.submit(request).await;
+        let receipt = receipt.map_err(|error| failed(error, &request_id))?;
         match receipt.subject {
             Subject::Job(job) => serde_json::to_string(&job)
                 .map(|text| JsonText(text.into()))
@@ -92,23 +94,23 @@ fn refused(refusal: Refusal) -> HubError {
     HubError::Refused(format!("{}: {refusal}", refusal.code()))
 }
 
-fn failed(error: CommandError) -> HubError {
+fn failed(error: CommandError, request_id: &str) -> HubError {
     match error {
         CommandError::Refused(refusal) => refused(refusal),
         CommandError::Busy => {
             HubError::Refused("store_unavailable: too many commands wait, try again".to_owned())
         }
         CommandError::Unavailable(detail) => {
-            log::error!("a command was not carried out: {detail}");
+            log::warn!(error = detail, request_id; "a command was not carried out");
             store_unavailable()
         }
         CommandError::OutcomeUnknown(detail) => {
-            log::error!("what became of a command is not known: {detail}");
+            log::error!(error = detail, request_id; "what became of a command is not known");
             let text = "internal: whether the change was made is not known";
             HubError::Refused(text.to_owned())
         }
         CommandError::Internal(detail) => {
-            log::error!("a command failed: {detail}");
+            log::error!(error = detail, request_id; "a command failed");
             HubError::Refused("internal: something went wrong".to_owned())
         }
     }

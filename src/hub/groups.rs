@@ -67,7 +67,7 @@ impl DispatchHub {
         }
         let jobs = Arc::clone(&self.parts.store.jobs);
         let found = blocking(move || jobs.contractor(id)).await.map_err(|error| {
-            log::error!("a contractor could not be looked up: {error}");
+            log::error!(error:%, contractor_id:% = id; "a contractor could not be looked up");
             store_unavailable()
         })?;
         match found {

@@ -202,6 +202,6 @@ impl Tail {
 }
 
 fn unavailable(error: StoreError) -> HubError {
-    log::warn!("past events cannot be read for now: {error}");
+    log::warn!(error:%; "past events cannot be read for now");
     store_unavailable()
 }

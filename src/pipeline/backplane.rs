@@ -201,9 +201,9 @@ impl Link {
                 (pause, was_up) = (RETRY_MIN, true);
             }
             if was_up {
-                log::warn!("the backplane is down; other nodes hear from the database: {error}");
+                log::warn!(error:%; "the backplane is down; other nodes hear from the database");
             } else {
-                log::debug!("the backplane is still down: {error}");
+                log::debug!(error:%; "the backplane is still down");
             }
             was_up = false;
             self.parts.progress.set_backplane_state(PartState::Down);
@@ -333,7 +333,7 @@ impl Link {
             Some(_) | None => return,
         };
         if let Err(error) = understood {
-            log::warn!("a message of another node is not understood: {error}");
+            log::warn!(error:%; "a message of another node is not understood");
         }
     }
 
@@ -375,7 +375,7 @@ fn written(format: u8, message: &impl Serialize) -> Option<Vec<u8>> {
     match rmp_serde::encode::write(&mut bytes, message) {
         Ok(()) => Some(bytes),
         Err(error) => {
-            log::error!("a message to other nodes cannot be written: {error}");
+            log::error!(error:%; "a message to other nodes cannot be written");
             None
         }
     }

@@ -34,7 +34,7 @@ impl Beginning {
         let kept = last.saturating_sub(EVENTS_MAX as Sequence);
         let relayed = logged.max(kept);
         if let Err(error) = self.remember(kept, relayed) {
-            log::warn!("the latest events are read when they are asked for: {error}");
+            log::warn!(error:%; "the latest events are read when they are asked for");
         }
         self.hub.start_at(relayed);
         self.progress.begin(relayed);

@@ -161,11 +161,11 @@ impl EventLogWriter {
 
     fn written(&mut self, Written { logged, leads }: Written, ctx: &mut Context<Self>) {
         if leads && !self.leads {
-            log::info!("this node writes the event log from {logged} on");
+            log::info!(after = logged; "this node writes the event log from here on");
         }
         self.leads = leads;
         if self.failures > 0 {
-            log::info!("the event log is written again, up to {logged}");
+            log::info!(sequence = logged; "the event log is written again");
         }
         self.failures = 0;
         self.logged = self.logged.max(Some(logged));
@@ -185,7 +185,7 @@ impl EventLogWriter {
 
     fn failed(&mut self, error: &str, ctx: &mut Context<Self>) {
         if self.failures == 0 {
-            log::error!("the event log is not written, and will be tried again: {error}");
+            log::error!(error; "the event log is not written, and will be tried again");
         }
         self.failures = self.failures.saturating_add(1);
         self.progress.set_log_state(PartState::Down);

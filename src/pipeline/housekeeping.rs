@@ -38,8 +38,8 @@ async fn forget_keys(store: Store) {
         match repeat(&store, PURGED_KEYS_MAX, move |s| s.jobs.purge_idempotency_keys(before)).await
         {
             Ok(0) => {}
-            Ok(count) => log::debug!("forgot {count} outlived idempotency keys"),
-            Err(error) => log::warn!("outlived idempotency keys stay for now: {error}"),
+            Ok(count) => log::debug!(count; "forgot outlived idempotency keys"),
+            Err(error) => log::warn!(error:%; "outlived idempotency keys stay for now"),
         }
     }
 }
@@ -52,8 +52,8 @@ async fn forget_events(store: Store, age: Duration, interval: Duration) {
         let before = Timestamp::now().saturating_add_millis(-age);
         match repeat(&store, TRIM_EVENTS_MAX, move |store| trim(store, before)).await {
             Ok(0) => {}
-            Ok(count) => log::info!("forgot {count} events that were logged before {before}"),
-            Err(error) => log::warn!("outlived events stay for now: {error}"),
+            Ok(count) => log::info!(count, before:%; "forgot outlived events"),
+            Err(error) => log::warn!(error:%; "outlived events stay for now"),
         }
     }
 }

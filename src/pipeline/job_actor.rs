@@ -134,7 +134,7 @@ impl JobActor {
             actor.committing = None;
             match answer {
                 Ok(events) => actor.announce(events),
-                Err(error) => log::error!("the committer is gone: {error}"),
+                Err(error) => log::error!(error:%; "the committer is gone"),
             }
             actor.commit_next(ctx);
         }));
@@ -148,7 +148,7 @@ impl JobActor {
             && since.elapsed() >= self.command_time_max
             && let Some(waiters) = waiters.give_up()
         {
-            log::error!("a batch of {} commands is given up", waiters.len());
+            log::error!(commands = waiters.len(); "a batch of commands is given up");
             waiters.into_iter().for_each(|waiter| waiter.answer(late()));
         }
         let is_late = |it: &Submit| it.waiter.timer.since.elapsed() >= self.command_time_max;
@@ -306,7 +306,7 @@ impl Committer {
         let committed = match catch_unwind(AssertUnwindSafe(commit)) {
             Ok(Ok(committed)) => committed,
             Ok(Err(error)) => {
-                log::error!("a batch of {} commands was not committed: {error}", requests.len());
+                log::error!(error:%, commands = requests.len(); "a batch of commands was not committed");
                 return Err(match error {
                     StoreError::Unavailable(text)
                     | StoreError::Contended(text)
@@ -318,7 +318,7 @@ impl Committer {
                 });
             }
             Err(_) => {
-                log::error!("committing a batch of {} commands panicked", requests.len());
+                log::error!(commands = requests.len(); "committing a batch of commands panicked");
                 return Err(CommandError::Internal("the transaction panicked".to_owned()));
             }
         };

@@ -68,7 +68,7 @@ where
                 } else {
                     (pause * 2).min(RESTART_PAUSE_MAX)
                 };
-                log::error!("the {name} ended; it starts anew");
+                log::error!(actor = name; "an actor ended; it starts anew");
                 if pause > RESTART_PAUSE {
                     tokio::time::sleep(pause).await;
                 }

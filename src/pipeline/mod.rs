@@ -154,7 +154,7 @@ impl Pipeline {
             hub: hub.clone(),
         };
         if let Err(error) = beginning.begin() {
-            log::error!("the jobs' database does not answer yet: {error}");
+            log::error!(error:%; "the jobs' database does not answer yet");
         }
         let feed = EventFeed::new(
             store.clone(),

@@ -29,7 +29,7 @@ impl RelayedEvent {
         let argument = match Payload::from_json(&event.payload) {
             Ok(argument) => argument,
             Err(error) => {
-                log::error!("event {} is not sent, it is no JSON: {error}", event.sequence);
+                log::error!(error:%, sequence = event.sequence; "an event is not sent, it is no JSON");
                 return None;
             }
         };

@@ -89,7 +89,7 @@ impl Relay {
                         ctx.notify(CatchUp);
                     }
                 }
-                Err(error) => log::warn!("missed events cannot be read for now: {error}"),
+                Err(error) => log::warn!(error:%; "missed events cannot be read for now"),
             }
         }));
     }
@@ -108,7 +108,7 @@ impl Relay {
         let (Some(first), Some(last)) = (events.first(), events.last()) else {
             return false;
         };
-        log::debug!("relaying events {} to {} from the database", first.sequence, last.sequence);
+        log::debug!(first = first.sequence, last = last.sequence; "relaying events from the database");
         let events = events.into_iter().map(Arc::new).collect();
         self.registry.try_send(Committed(events)).is_ok()
     }

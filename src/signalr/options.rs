@@ -164,6 +164,9 @@ pub struct HubOptions {
     pub publications_max: usize,
     /// Whether clients see the details of unexpected failures. Default no.
     pub detailed_errors: bool,
+    /// The target of a log line for each connection's beginning and each one's end.
+    /// Default none: nothing is logged of connections that are in order.
+    pub log_connections: Option<&'static str>,
 }
 
 impl Default for HubOptions {
@@ -183,6 +186,7 @@ impl Default for HubOptions {
             stateful_buffer_bytes_max: 100_000,
             publications_max: 16 * 1024,
             detailed_errors: false,
+            log_connections: None,
         }
     }
 }

@@ -13,11 +13,11 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("telemetry", &["config"]),
     ("store", &["jobs"]),
     ("auth", &["jobs"]),
-    ("pipeline", &["jobs", "store", "signalr"]),
+    ("pipeline", &["jobs", "store", "signalr", "telemetry"]),
     ("hub", &["jobs", "store", "signalr", "pipeline"]),
-    ("http", &["jobs", "store", "pipeline", "auth", "hub"]),
+    ("http", &["jobs", "store", "pipeline", "auth", "hub", "telemetry"]),
     ("demo", &["jobs", "store", "pipeline", "auth", "http"]),
-    ("server", &["jobs", "store", "signalr", "pipeline", "auth", "hub", "http"]),
+    ("server", &["jobs", "store", "signalr", "pipeline", "auth", "hub", "http", "telemetry"]),
     (
         "cli",
         &[
@@ -41,7 +41,7 @@ const CONFINED: [(&str, &[&str]); 7] = [
     ("diesel", &["store/"]),
     ("actix_web_actors", &["signalr/transport/websocket.rs"]),
     ("redis", &["pipeline/backplane.rs"]),
-    ("prometheus", &["pipeline/metrics.rs"]),
+    ("prometheus", &["pipeline/metrics/"]),
     ("jsonwebtoken", &["auth/"]),
     ("rust_embed", &["http/static_files.rs"]),
     ("actix", &["signalr/", "pipeline/"]),

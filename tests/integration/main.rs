@@ -8,6 +8,7 @@ mod faults;
 mod http;
 mod hub;
 mod layers;
+mod logs;
 mod retention;
 mod store;
 mod support;

@@ -99,7 +99,7 @@ const STOP_TIMEOUT_S: u64 = 5;
 
 #[actix_web::main]
 async fn main() -> std::io::Result<()> {
-    env_logger::init();
+    let _log = signalbox::telemetry::start(signalbox::config::LogFormat::Text);
     let args = Args::parse();
     let state = Arc::new(TestState::new());
     let servers = endpoints::Servers::new(&args.hub_options(), &state);

@@ -217,6 +217,7 @@ impl<U: 'static> Endpoint<U> {
             id: claimed.connection_id,
             token,
             user_id: identity.user_id,
+            peer: request.peer_addr(),
             transport,
             source,
             // A poll's socket is not the connection's.
@@ -449,13 +450,13 @@ pub fn remember_socket(io: &dyn Any, extensions: &mut Extensions) {
         .and_then(|()| socket.set_keepalive(true));
     if let Err(error) = prepared {
         // The peer may be gone by now; if not, the defaults serve it.
-        log::debug!("a socket's options could not be set: {error}");
+        log::debug!(error:%; "a socket's options could not be set");
     }
     match socket.try_clone() {
         Ok(handle) => {
             extensions.insert(Arc::new(handle));
         }
-        Err(error) => log::warn!("no second handle for a socket: {error}"),
+        Err(error) => log::warn!(error:%; "there is no second handle for a socket"),
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
@@ -39,6 +40,7 @@ pub(in crate::signalr) struct Link {
     /// What its requests name it by; its key in the host's table.
     pub(super) token: Rc<str>,
     user_id: Option<Rc<str>>,
+    peer: Option<SocketAddr>,
     source: RefCell<Source>,
     reader: WakerSlot,
     socket: RefCell<Weak<Socket>>,
@@ -77,6 +79,7 @@ pub(super) struct LinkStart {
     pub(super) id: String,
     pub(super) token: String,
     pub(super) user_id: Option<String>,
+    pub(super) peer: Option<SocketAddr>,
     pub(super) transport: TransportKind,
     pub(super) source: Source,
     pub(super) socket: Weak<Socket>,
@@ -100,6 +103,7 @@ impl Link {
             id: start.id.into(),
             token: start.token.into(),
             user_id: start.user_id.map(Rc::from),
+            peer: start.peer,
             source: RefCell::new(start.source),
             reader: WakerSlot::default(),
             socket: RefCell::new(start.socket),
@@ -122,6 +126,11 @@ impl Link {
     /// Who the connection belongs to.
     pub(in crate::signalr) fn user_id(&self) -> Option<&Rc<str>> {
         self.user_id.as_ref()
+    }
+
+    /// The other end of the socket that the connection began on.
+    pub(in crate::signalr) fn peer(&self) -> Option<SocketAddr> {
+        self.peer
     }
 
     /// Whether the connection may go on with another socket.

@@ -26,6 +26,8 @@ use crate::signalr::protocol::{HubMessage, Payload, ProtocolKind};
 pub(super) struct Connection {
     /// The last publication that reached it, so that two groups do not send it twice.
     pub(super) reached_by: Cell<u64>,
+    /// Messages that were sent.
+    messages_out: Cell<u64>,
     /// Chosen by the handshake; before it nothing is delivered.
     pub(super) protocol: Cell<Option<ProtocolKind>>,
     /// Whether what is sent goes to the link and nowhere else.
@@ -94,6 +96,7 @@ impl Connection {
     ) -> Self {
         Self {
             reached_by: Cell::new(0),
+            messages_out: Cell::new(0),
             protocol: Cell::new(None),
             is_plain: Cell::new(true),
             link,
@@ -190,7 +193,14 @@ impl Connection {
         }
     }
 
+    /// Messages that were sent, also those that will not arrive; a second sending to
+    /// another socket is none.
+    pub(super) fn messages_out(&self) -> u64 {
+        self.messages_out.get()
+    }
+
     fn push(&self, frame: Bytes, is_trackable: bool, now: Instant) {
+        self.messages_out.set(self.messages_out.get() + 1);
         if self.is_plain.get() || !is_trackable {
             return self.link.push(frame, now);
         }

@@ -37,6 +37,29 @@ pub enum CloseReason {
 const CLOSED_WITH_ERROR: &str = "Connection closed with an error.";
 
 impl CloseReason {
+    /// The name of an end that has no reason: the session panicked.
+    pub(super) const PANICKED: &'static str = "panicked";
+
+    /// As logs and metrics name it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ClientClosed(_) => "client_closed",
+            Self::TransportClosed => "transport_closed",
+            Self::TransportLost => "transport_lost",
+            Self::Protocol(_) => "protocol_error",
+            Self::ClientTimeout => "client_timeout",
+            Self::SlowConsumer => "slow_consumer",
+            Self::Unacknowledged => "unacknowledged",
+            Self::HandshakeFailed => "handshake_failed",
+            Self::ConnectedHookFailed(_) => "refused",
+            Self::Unserializable(_) => "unserializable",
+            Self::Aborted => "aborted",
+            Self::AuthenticationExpired => "token_expired",
+            Self::ServerShutdown => "server_shutdown",
+        }
+    }
+
     /// The Close message that the client gets before its transport is closed; none
     /// where it cannot get one, or must not.
     #[must_use]

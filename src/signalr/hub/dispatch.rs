@@ -186,7 +186,7 @@ impl<H: Hub> Session<H> {
                 let task = AssertUnwindSafe(task.run(starting)).catch_unwind();
                 ctx.spawn(task.into_actor(self).map(move |outcome, session, ctx| {
                     if outcome.is_err() {
-                        log::error!("the stream of hub method {name} panicked");
+                        log::error!(method:% = name; "the stream of a hub method panicked");
                     }
                     session.finish_call(&invocation.stream_ids, &call);
                     session.advance(ctx);
@@ -221,7 +221,7 @@ impl<H: Hub> Session<H> {
                 CompletionOutcome::Error(invocation_error(name, &error, detailed_errors))
             }
             Ok(Err(CallFailure::Unserializable(text))) => {
-                log::error!("the result of hub method {name} cannot be written: {text}");
+                log::error!(method = name, error = text; "the result of a hub method cannot be written");
                 return self.end(CloseReason::Unserializable(text), ctx);
             }
             Err(_) => panicked(name, detailed_errors),
@@ -310,7 +310,7 @@ impl StreamTask {
             Ok(()) => CompletionOutcome::Void,
             Err(StreamFailure::Told(text)) => CompletionOutcome::Error(text),
             Err(StreamFailure::Unserializable(text)) => {
-                log::error!("an item of hub method {} cannot be written: {text}", self.name);
+                log::error!(method:% = self.name, error = text; "an item of a hub method cannot be written");
                 return self.connection.close(CloseReason::Unserializable(text));
             }
         };

@@ -72,7 +72,7 @@ pub(super) enum BindError {
 /// The text of a failed invocation, as the caller sees it.
 pub(super) fn invocation_error(method: &str, error: &HubError, detailed_errors: bool) -> String {
     if let HubError::Failed { kind, text } = error {
-        log::error!("hub method {method} failed: {kind}: {text}");
+        log::error!(method, kind, error = text; "a hub method failed");
     }
     let base = format!("An unexpected error occurred invoking '{method}' on the server.");
     error.told(&base, detailed_errors)
@@ -81,7 +81,7 @@ pub(super) fn invocation_error(method: &str, error: &HubError, detailed_errors: 
 /// The text of a stream that failed while it ran.
 pub(super) fn streaming_error(method: &str, error: &HubError, detailed_errors: bool) -> String {
     if let HubError::Failed { kind, text } = error {
-        log::error!("the stream of hub method {method} failed: {kind}: {text}");
+        log::error!(method, kind, error = text; "the stream of a hub method failed");
     }
     error.told("An error occurred on the server while streaming results.", detailed_errors)
 }

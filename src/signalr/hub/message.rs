@@ -93,7 +93,7 @@ impl SerializedMessage {
             Content::Call { target, arguments } => match arguments.payloads(protocol) {
                 Ok(arguments) => Some(framed(protocol, transport, &call(target, arguments, None))),
                 Err(error) => {
-                    log::error!("a call of {target} is not sent, it cannot be written: {error}");
+                    log::error!(method:% = target, error:%; "a call is not sent, it cannot be written");
                     None
                 }
             },

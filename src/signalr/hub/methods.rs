@@ -134,7 +134,7 @@ impl<H: Hub> Methods<H> {
             }
             let mut source = ArgumentSource::new(payloads, items_max, link);
             let arguments = A::bind(&mut source).map_err(|detail| {
-                log::debug!("arguments of {name} do not bind: {detail}");
+                log::debug!(method = name, detail; "arguments of a hub method do not bind");
                 BindError::Type
             })?;
             let (uploads, start) = (source.uploads, start.clone());

@@ -6,6 +6,7 @@ mod audience;
 mod caller;
 mod client;
 mod close;
+mod connection_log;
 mod dispatch;
 mod error;
 mod handle;

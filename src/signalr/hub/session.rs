@@ -23,6 +23,7 @@ use super::Hub;
 use super::caller::{Call, HubCaller};
 use super::client::Connection;
 use super::close::CloseReason;
+use super::connection_log;
 use super::error::HubError;
 use super::stateful::Received;
 use super::upload::UploadBuffer;
@@ -49,6 +50,8 @@ pub(super) struct Session<H: Hub> {
     pub(super) streams: Rc<RefCell<BTreeMap<String, CancellationToken>>>,
     /// Streams from the client that are not at their end, by their ids.
     pub(super) uploads: BTreeMap<String, Rc<UploadBuffer>>,
+    /// Messages that have come.
+    messages_in: u64,
     /// What has come, on a connection that may reconnect.
     received: Option<Box<Received>>,
     _count: TaskCount,
@@ -81,6 +84,7 @@ impl<H: Hub> Session<H> {
             running: 0,
             streams: Rc::default(),
             uploads: BTreeMap::new(),
+            messages_in: 0,
             received: None,
             _count: worker.shard.handle().links().task(),
             worker,
@@ -121,6 +125,7 @@ impl<H: Hub> Session<H> {
             }
             match reader.next_message() {
                 Ok(Some(message)) => {
+                    self.messages_in += 1;
                     self.connection.timers.received_at.set(Instant::now());
                     if self.is_new(&message) {
                         self.waiting = Some(message);
@@ -178,6 +183,7 @@ impl<H: Hub> Session<H> {
         self.answer_handshake(Ok(()));
         self.agree_on_reconnecting(version);
         self.worker.shard.make_addressable(&self.connection);
+        connection_log::opened(&self.connection);
         self.state = State::Connecting(MessageReader::new(protocol, bytes_max, left_over));
         self.connect(ctx);
     }
@@ -194,7 +200,7 @@ impl<H: Hub> Session<H> {
 
     fn refuse_handshake(&mut self, error: &HandshakeError, ctx: &mut Context<Self>) {
         if let HandshakeError::Malformed(detail) = error {
-            log::debug!("connection {}: {detail}", self.connection.id());
+            log::debug!(connection_id = &**self.connection.id(), detail; "a handshake is not understood");
         }
         self.answer_handshake(Err(error));
         self.end(CloseReason::HandshakeFailed, ctx);
@@ -318,7 +324,8 @@ impl<H: Hub> Session<H> {
             return;
         }
         let was = std::mem::replace(&mut self.state, State::Closing);
-        log::debug!("connection {} ends: {reason:?}", self.connection.id());
+        log::debug!(connection_id = &**self.connection.id(), reason:?; "a connection ends");
+        connection_log::closed(&self.connection, reason.name(), self.messages_in);
         self.waiting = None;
         self.worker.shard.remove(&self.connection);
         if let Some(close) = reason.close_message(self.worker.options.detailed_errors) {
@@ -349,8 +356,8 @@ impl<H: Hub> Session<H> {
         let hook = AssertUnwindSafe(hook).catch_unwind();
         ctx.spawn(hook.into_actor(self).map(|outcome, session, ctx| {
             if outcome.is_err() {
-                let id = session.connection.id();
-                log::error!("connection {id}: the disconnected hook panicked");
+                let id = &**session.connection.id();
+                log::error!(connection_id = id; "the disconnected hook panicked");
             }
             session.stop_when_idle(ctx);
         }));
@@ -396,6 +403,7 @@ impl<H: Hub> Drop for Session<H> {
             cancellation.cancel();
         }
         if !matches!(self.state, State::Closing | State::Closed) {
+            connection_log::closed(&self.connection, CloseReason::PANICKED, self.messages_in);
             self.connection.link.abort();
             self.connection.link.close(CloseStatus::InternalError, Instant::now());
         }

@@ -120,7 +120,7 @@ impl<T: DeserializeOwned> Stream for UploadStream<T> {
         };
         Poll::Ready(item.map(|item| {
             item?.bind().map_err(|detail| {
-                log::debug!("an item of an upload does not bind: {detail}");
+                log::debug!(detail; "an item of an upload does not bind");
                 self.buffer.finish(Ok(()));
                 self.buffer.abandon();
                 HubError::Exception("Failed to bind Stream message.".to_owned())

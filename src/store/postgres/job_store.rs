@@ -48,7 +48,7 @@ impl JobStore for PostgresJobStore {
             });
             match outcome {
                 Err(StoreError::Contended(text)) if tries < TRIES_MAX => {
-                    log::debug!("a batch is decided again: {text}");
+                    log::debug!(reason = text; "a batch is decided again");
                     tries += 1;
                 }
                 outcome => return outcome,

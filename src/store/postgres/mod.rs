@@ -51,7 +51,7 @@ pub(super) fn open_log(
 ) -> Result<Arc<dyn EventLog>, StoreError> {
     let connector = Connector::new(url, Contents::EventLog, migrate);
     if let Err(error) = connector.try_once() {
-        log::warn!("the event log cannot be used yet: {error}");
+        log::warn!(error:%; "the event log cannot be used yet");
     }
     let database = Database::new(&connector, Purpose::Log);
     let node_id = node_id.to_owned();
@@ -90,7 +90,7 @@ fn job_store(connector: &Connector) -> Result<Arc<dyn JobStore>, StoreError> {
         Ok(()) => database.await_connections(),
         // The server is reached and wrong, which no waiting mends.
         Err(error @ (StoreError::Corrupt(_) | StoreError::NotMigrated(_))) => return Err(error),
-        Err(error) => log::error!("the jobs' database cannot be used yet: {error}"),
+        Err(error) => log::error!(error:%; "the jobs' database cannot be used yet"),
     }
     let leader = Leader::new(connector.clone());
     Ok(Arc::new(PostgresJobStore { database, leader }))

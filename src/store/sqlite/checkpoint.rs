@@ -33,7 +33,7 @@ pub(super) fn start(file: FileManager, gate: &Arc<Gate>) {
         std::thread::Builder::new().name("checkpoint".to_owned()).spawn(move || run(&file, &gate));
     if let Err(error) = started {
         // SQLite copies the log back by itself, only later.
-        log::warn!("no thread to copy the write-ahead log back: {error}");
+        log::warn!(error:%; "there is no thread to copy the write-ahead log back");
     }
 }
 
@@ -53,7 +53,7 @@ fn run(file: &FileManager, gate: &Weak<Gate>) {
         // A connection per time is cheap beside the copying, and follows the file when
         // it is replaced.
         if let Err(error) = copy_back(file, &gate) {
-            log::debug!("the write-ahead log is not copied back for now: {error}");
+            log::debug!(error:%; "the write-ahead log is not copied back for now");
         }
         // The copying's own turn is none that is to be copied.
         (turns_copied, copied_at) = (gate.turns().min(turns + 1), Instant::now());

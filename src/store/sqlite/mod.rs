@@ -64,7 +64,7 @@ pub(super) fn open_log(
     let preparation = Preparation { contents: Contents::EventLog, migrate };
     let manager = FileManager::preparing(path, preparation)?;
     if let Err(error) = manager.connect() {
-        log::warn!("the event log cannot be used yet: {error}");
+        log::warn!(error:%; "the event log cannot be used yet");
     }
     let gate = Arc::new(Gate::default());
     checkpoint::start(manager.clone(), &gate);

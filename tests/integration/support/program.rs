@@ -1,8 +1,10 @@
 //! The real program in a process of its own, and a plain way to call it from threads.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::channel;
 
 use serde_json::Value;
@@ -22,6 +24,18 @@ pub struct Serve {
     environment: Vec<(String, String)>,
     /// What runs the program in its own place, with limits or conditions.
     within: Vec<String>,
+    log: Log,
+}
+
+/// Where the program's log lines go.
+#[derive(Debug, Clone)]
+enum Log {
+    /// Nowhere, unless [`SHOW_LOG`] is set.
+    Hidden,
+    /// To a file.
+    File(PathBuf),
+    /// To a pipe, which the test may read or not.
+    Pipe,
 }
 
 impl Serve {
@@ -35,6 +49,7 @@ impl Serve {
             arguments: arguments.map(str::to_owned).to_vec(),
             environment: Vec::new(),
             within: Vec::new(),
+            log: Log::Hidden,
         }
     }
 
@@ -53,10 +68,24 @@ impl Serve {
         self
     }
 
+    /// Has log lines written to this file.
+    pub fn log_to(self, file: &Path) -> Self {
+        Self { log: Log::File(file.to_owned()), ..self }
+    }
+
+    /// Has log lines written to [`Program::log`], which nobody reads.
+    pub fn log_to_pipe(self) -> Self {
+        Self { log: Log::Pipe, ..self }
+    }
+
     /// Starts the program, and waits until it is ready.
     pub fn start(&self) -> Program {
-        let log =
-            if std::env::var_os(SHOW_LOG).is_some() { Stdio::inherit() } else { Stdio::null() };
+        let log = match &self.log {
+            Log::Hidden if std::env::var_os(SHOW_LOG).is_some() => Stdio::inherit(),
+            Log::Hidden => Stdio::null(),
+            Log::File(path) => File::create(path).expect("a log file").into(),
+            Log::Pipe => Stdio::piped(),
+        };
         let mut child = ending_with_this("KILL")
             .args(&self.within)
             .arg(env!("CARGO_BIN_EXE_signalbox"))
@@ -69,14 +98,20 @@ impl Serve {
         let mut output = BufReader::new(child.stdout.take().expect("its output is a pipe"));
         let mut line = String::new();
         output.read_line(&mut line).expect("it says when it is ready");
-        assert!(line.starts_with("signalbox ready on http://"), "not ready: {line}");
-        Program { child }
+        let address = line.trim_end().strip_prefix("signalbox ready on http://");
+        let address = address.unwrap_or_else(|| panic!("not ready: {line}")).to_owned();
+        let log = child.stderr.take();
+        Program { child, address, log }
     }
 }
 
 /// `signalbox serve` in a process of its own; killed when dropped.
 pub struct Program {
     child: Child,
+    /// Where it serves.
+    pub address: String,
+    /// Its log lines, if they go to a pipe.
+    pub log: Option<ChildStderr>,
 }
 
 impl Program {
@@ -174,7 +209,12 @@ impl Caller {
             self.token,
             body.len()
         );
-        self.stream.get_mut().write_all(request.as_bytes())?;
+        self.send(request.as_bytes())
+    }
+
+    /// Sends these bytes as they are, and reads an answer.
+    pub fn send(&mut self, request: &[u8]) -> std::io::Result<Answer> {
+        self.stream.get_mut().write_all(request)?;
         self.read_answer()
     }
 

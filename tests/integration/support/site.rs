@@ -85,6 +85,7 @@ impl Site {
             demo: None,
             pipeline: options.pipeline,
             hub: options.hub,
+            access_log: false,
             stop_timeout: Duration::from_secs(5),
         };
         let server = start(config.clone()).expect("the server starts");

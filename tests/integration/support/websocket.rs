@@ -22,13 +22,17 @@ impl HubClient {
 
     /// The same; none when the server is away, or goes away meanwhile.
     pub async fn try_connect(url: &str, token: &str) -> Option<Self> {
-        let (_, socket) = awc::Client::new()
-            .ws(url)
-            .header("Authorization", format!("Bearer {token}"))
-            .max_frame_size(1024 * 1024)
-            .connect()
-            .await
-            .ok()?;
+        let request = awc::Client::new().ws(url);
+        Self::shake_hands(request.header("Authorization", format!("Bearer {token}"))).await
+    }
+
+    /// The same without a header that says who it is.
+    pub async fn connect_anonymously(url: &str) -> Option<Self> {
+        Self::shake_hands(awc::Client::new().ws(url)).await
+    }
+
+    async fn shake_hands(request: awc::ws::WebsocketsRequest) -> Option<Self> {
+        let (_, socket) = request.max_frame_size(1024 * 1024).connect().await.ok()?;
         let mut client = Self { socket, buffered: Vec::new() };
         client.try_send("{\"protocol\":\"json\",\"version\":1}\u{1e}").await?;
         (client.next().await? == json!({})).then_some(client)
@@ -37,6 +41,11 @@ impl HubClient {
     async fn try_send(&mut self, text: &str) -> Option<()> {
         let message = Message::Text(text.to_owned().into());
         self.socket.send(message).await.ok()
+    }
+
+    /// Sends a hub message.
+    pub async fn send(&mut self, message: &Value) {
+        self.try_send(&format!("{message}\u{1e}")).await.expect("the connection is open");
     }
 
     /// Calls a method, and answers its completion; events before it stay readable.
