@@ -34,6 +34,7 @@ pub use commit::{CommitTransaction, Committed, StoredAnswer, commit_batch};
 pub use records::{
     Counted, EventRecord, GroupFault, JobRecord, JobRecords, LogRecords, Overlap, StaleAssignment,
 };
+pub use url::without_password;
 pub use verify::{Check, FAULTS_SHOWN_MAX, Faults, Report, verify};
 
 use self::migrations::Contents;

@@ -1,5 +1,6 @@
 //! Which database a URL names.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
@@ -63,27 +64,32 @@ fn refused(url: &str, complaint: &str) -> StoreError {
     StoreError::Url(format!("the database url '{}' {complaint}", without_password(url)))
 }
 
-/// The URL for people to read: what stands between the user's name and the host is a
-/// secret, and so is a password among the parameters.
-pub(super) fn without_password(url: &str) -> String {
-    let start = url.find("://").map_or(0, |at| at + 3);
-    let (scheme, rest) = url.split_at(start);
-    let (rest, parameters) = rest.split_once('?').unwrap_or((rest, ""));
-    let authority = rest.split('/').next().unwrap_or(rest);
-    // The last @ counts: a password may hold one, and then it is not the host that follows.
-    let masked = authority.rfind('@').and_then(|at| {
-        let user = authority[..at].split(':').next()?;
-        (user.len() < at).then(|| format!("{scheme}{user}:***{}", &rest[at..]))
-    });
-    let mut shown = masked.unwrap_or_else(|| format!("{scheme}{rest}"));
-    for (place, parameter) in parameters.split('&').filter(|text| !text.is_empty()).enumerate() {
-        shown.push(if place == 0 { '?' } else { '&' });
-        let name = parameter.split('=').next().unwrap_or_default();
-        let is_secret = matches!(name, "password" | "sslpassword");
-        shown.push_str(if is_secret { name } else { parameter });
-        shown.push_str(if is_secret { "=***" } else { "" });
+/// The URL for people to read, without what is or may be a password: all between the first
+/// colon and the last @, since a password may hold any character where somebody did not
+/// encode it, and the parameters that are named like one.
+#[must_use]
+pub fn without_password(url: &str) -> String {
+    let shown = match url.split_once('?') {
+        Some((place, parameters)) => {
+            let parameters: Vec<Cow<'_, str>> = parameters.split('&').map(parameter).collect();
+            format!("{place}?{}", parameters.join("&"))
+        }
+        None => url.to_owned(),
+    };
+    let start = shown.find("://").map_or(0, |at| at + 3);
+    match (shown[start..].find(':'), shown.rfind('@')) {
+        (Some(colon), Some(at)) if start + colon < at => {
+            format!("{}:***{}", &shown[..start + colon], &shown[at..])
+        }
+        _ => shown,
     }
-    shown
+}
+
+fn parameter(text: &str) -> Cow<'_, str> {
+    let name = text.split('=').next().unwrap_or_default();
+    // A name may be encoded, too.
+    let is_secret = name.to_ascii_lowercase().contains("pass") || name.contains('%');
+    if is_secret { format!("{name}=***").into() } else { text.into() }
 }
 
 #[cfg(test)]
@@ -120,7 +126,10 @@ mod tests {
             ("signalbox.db", "'signalbox.db' is of neither form"),
             ("mysql://ann:s3cret@host/db", "'mysql://ann:***@host/db' is of neither form"),
             ("mysql://ann:p@ss:w@host/db", "'mysql://ann:***@host/db' is of neither form"),
+            ("mysql://ann:s3/cret@host/db", "'mysql://ann:***@host/db' is of neither form"),
+            ("mysql://ann:?s3cret@host/db", "'mysql://ann:***@host/db' is of neither form"),
             ("mysql://h/d?a=b&password=x", "'mysql://h/d?a=b&password=***' is of neither form"),
+            ("mysql://h:1/d?password=a@b", "'mysql://h:1/d?password=***' is of neither form"),
         ] {
             match DatabaseUrl::parse(url) {
                 Err(StoreError::Url(text)) => assert!(text.contains(shown), "{text}"),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [(&str, &[&str]); 12] = [
     ("jobs", &[]),
     ("signalr", &[]),
-    ("config", &[]),
+    ("config", &["store"]),
     ("telemetry", &["config"]),
     ("store", &["jobs"]),
     ("auth", &["jobs"]),
