@@ -122,7 +122,7 @@ impl<'de> Visitor<'de> for TimeVisitor {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<DateTime<Utc>, E> {
-        DateTime::parse_from_rfc3339(text).map(|time| time.to_utc()).map_err(E::custom)
+        DateTime::parse_from_rfc3339(text).map(|time| unleaped(time.to_utc())).map_err(E::custom)
     }
 
     /// An extension, as rmp-serde hands it over.
@@ -155,8 +155,22 @@ pub(super) fn iso(time: &DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
+/// Nanoseconds of a second, which are as many as MessagePack has room for.
+const NANOS: u32 = 1_000_000_000;
+
+/// The time without a leap second, which chrono has as nanoseconds past the second before
+/// it, and MessagePack not at all: it is the beginning of the second after it.
+fn unleaped(time: DateTime<Utc>) -> DateTime<Utc> {
+    let nanos = time.timestamp_subsec_nanos();
+    if nanos < NANOS {
+        return time;
+    }
+    DateTime::from_timestamp(time.timestamp() + 1, nanos - NANOS).unwrap_or(time)
+}
+
 /// The shortest of the extension's three forms that holds the time.
 fn extension_of(time: &DateTime<Utc>) -> Vec<u8> {
+    let time = unleaped(*time);
     let (seconds, nanos) = (time.timestamp(), time.timestamp_subsec_nanos());
     match u64::try_from(seconds) {
         Ok(seconds) if seconds >> 34 == 0 => match u32::try_from(seconds) {
@@ -182,7 +196,7 @@ pub(super) fn time_of_extension(kind: i8, bytes: &[u8]) -> Option<DateTime<Utc>>
         let seconds = i64::from_be_bytes(seconds.try_into().ok()?);
         (seconds, u32::from_be_bytes(*nanos))
     };
-    DateTime::from_timestamp(seconds, nanos)
+    if nanos < NANOS { DateTime::from_timestamp(seconds, nanos) } else { None }
 }
 
 #[cfg(test)]
@@ -214,6 +228,17 @@ mod tests {
                 assert_eq!(payload.bind::<UtcTime>(), Ok(time(text)), "{protocol:?} {text}");
             }
         }
+    }
+
+    #[test]
+    fn a_leap_second_is_the_beginning_of_the_next_one_in_either_protocol() {
+        let next = time("2017-01-01T00:00:00.5Z");
+        for protocol in [ProtocolKind::Json, ProtocolKind::MessagePack] {
+            let payload = protocol.payload(&time("2016-12-31T23:59:60.5Z")).expect("written");
+            assert_eq!(payload.bind::<UtcTime>(), Ok(next), "{protocol:?}");
+        }
+        let too_many_nanos = &[0xFF, 0xFF, 0xFF, 0xFC, 0, 0, 0, 0];
+        assert_eq!(time_of_extension(TIMESTAMP_KIND, too_many_nanos), None);
     }
 
     #[test]
