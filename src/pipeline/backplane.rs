@@ -322,18 +322,15 @@ impl Link {
     }
 
     fn hear(&self, message: &[u8]) {
-        let understood = match message.split_first() {
-            Some((_, rest)) if rest.len() > MESSAGE_BYTES_MAX => return,
-            Some((&FORMAT, rest)) => rmp_serde::from_slice(rest).map(|it| self.hear_events(it)),
-            Some((&ORDER_FORMAT, rest)) => rmp_serde::from_slice(rest).map(|it| self.obey(it)),
-            Some((&STATE_FORMAT, rest)) => {
-                rmp_serde::from_slice(rest).map(|it| self.hear_state(it))
+        match read(message) {
+            Some(Ok(Heeded::Events(telling))) => self.hear_events(telling),
+            Some(Ok(Heeded::Order(ordered))) => self.obey(ordered),
+            Some(Ok(Heeded::State(telling))) => self.hear_state(telling),
+            Some(Err(error)) => {
+                log::warn!(error:%; "a message of another node is not understood");
             }
             // Of a node of another version, perhaps.
-            Some(_) | None => return,
-        };
-        if let Err(error) = understood {
-            log::warn!(error:%; "a message of another node is not understood");
+            None => {}
         }
     }
 
@@ -381,14 +378,34 @@ fn written(format: u8, message: &impl Serialize) -> Option<Vec<u8>> {
     }
 }
 
+/// A message that is heard.
+enum Heeded {
+    Events(Telling),
+    Order(Ordered),
+    State(StateTelling),
+}
+
+/// What a message says; none of one that is too long, or of another shape.
+fn read(message: &[u8]) -> Option<Result<Heeded, rmp_serde::decode::Error>> {
+    match message.split_first() {
+        Some((_, rest)) if rest.len() > MESSAGE_BYTES_MAX => None,
+        Some((&FORMAT, rest)) => Some(rmp_serde::from_slice(rest).map(Heeded::Events)),
+        Some((&ORDER_FORMAT, rest)) => Some(rmp_serde::from_slice(rest).map(Heeded::Order)),
+        Some((&STATE_FORMAT, rest)) => Some(rmp_serde::from_slice(rest).map(Heeded::State)),
+        Some(_) | None => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
     use crate::jobs::{EventId, EventType, JobId, Region, Timestamp};
 
-    #[test]
-    fn an_event_arrives_as_it_was_told() {
-        let event = CommittedEvent {
+    fn event() -> CommittedEvent {
+        CommittedEvent {
             sequence: 7,
             event_id: EventId::fresh(),
             event_type: EventType::JobCancelled,
@@ -400,10 +417,58 @@ mod tests {
             actor_id: "ann".to_owned(),
             correlation_id: "request-1".to_owned(),
             occurred_at: Timestamp::now(),
+        }
+    }
+
+    fn told(events: Vec<Arc<CommittedEvent>>) -> Vec<u8> {
+        written(FORMAT, &Telling { from: "a".to_owned(), events }).expect("it can be written")
+    }
+
+    #[test]
+    fn an_event_arrives_as_it_was_told() {
+        let event = Arc::new(event());
+        let Some(Ok(Heeded::Events(heard))) = read(&told(vec![Arc::clone(&event)])) else {
+            panic!("it is not understood");
         };
-        let telling = Telling { from: "a".to_owned(), events: vec![Arc::new(event.clone())] };
-        let told = rmp_serde::to_vec(&telling).expect("it can be written");
-        let heard: Telling = rmp_serde::from_slice(&told).expect("it can be read");
-        assert_eq!(heard.events, [Arc::new(event)]);
+        assert_eq!(heard.events, [event]);
+    }
+
+    /// A message of each kind.
+    fn messages() -> [Vec<u8>; 3] {
+        let from = || "a".to_owned();
+        let order = CloseUser { user: from(), by: from(), request_id: from() };
+        let order = written(ORDER_FORMAT, &Ordered { from: from(), order });
+        let state = written(STATE_FORMAT, &StateTelling { from: from(), state: "{}".into() });
+        let events = told(vec![Arc::new(event()), Arc::new(event())]);
+        [events, order.expect("it can be written"), state.expect("it can be written")]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_heard_is_understood_or_refused(
+            pick in 0..3_usize,
+            changes in proptest::collection::vec((any::<Index>(), any::<u8>()), 0..4),
+            cut in proptest::option::of(any::<Index>()),
+            anything in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let mut message = messages()[pick].clone();
+            for (place, byte) in changes {
+                let place = place.index(message.len());
+                message[place] = byte;
+            }
+            if let Some(cut) = cut {
+                message.truncate(cut.index(message.len()));
+            }
+            // Of what is understood there is no more than was told.
+            for message in [message, [&[FORMAT], &anything[..]].concat()] {
+                let held = match read(&message) {
+                    Some(Ok(Heeded::Events(telling))) => telling.events.len(),
+                    Some(Ok(Heeded::Order(ordered))) => ordered.order.user.len(),
+                    Some(Ok(Heeded::State(telling))) => telling.state.len(),
+                    Some(Err(_)) | None => 0,
+                };
+                prop_assert!(held <= message.len());
+            }
+        }
     }
 }

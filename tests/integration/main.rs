@@ -5,6 +5,7 @@ mod cli;
 mod dependencies;
 mod failure_domains;
 mod faults;
+mod fuzz;
 mod http;
 mod hub;
 mod layers;

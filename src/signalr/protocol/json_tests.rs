@@ -191,8 +191,6 @@ fn a_message_may_be_as_long_as_the_bound_and_no_longer() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn a_stream_cut_anywhere_gives_the_same_messages(
         picks in proptest::collection::vec(0..table().len(), 1..8),

@@ -410,3 +410,7 @@ fn unfinished(bytes: &[u8]) -> Result<&[u8], Violation> {
 #[cfg(test)]
 #[path = "frame_decoder_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "frame_decoder_other.rs"]
+mod other_decoder;

@@ -41,11 +41,11 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame_with(first, &length_of(payload), KEY, payload)
 }
 
-fn close(code: u16, reason: &[u8]) -> Vec<u8> {
+pub(super) fn close(code: u16, reason: &[u8]) -> Vec<u8> {
     frame(FIN | CLOSE, &[&code.to_be_bytes(), reason].concat())
 }
 
-fn data(kind: MessageKind, bytes: &[u8], ends_message: bool) -> FrameEvent {
+pub(super) fn data(kind: MessageKind, bytes: &[u8], ends_message: bool) -> FrameEvent {
     FrameEvent::Data { kind, bytes: Bytes::copy_from_slice(bytes), ends_message }
 }
 
@@ -75,7 +75,7 @@ fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<FrameEvent>, Opt
 }
 
 /// The same events however the bytes were cut: a message's pieces become one.
-fn joined(events: Vec<FrameEvent>) -> Vec<FrameEvent> {
+pub(super) fn joined(events: Vec<FrameEvent>) -> Vec<FrameEvent> {
     let mut messages = Vec::new();
     let mut gathered = Vec::new();
     let mut last_kind = None;
@@ -99,7 +99,7 @@ fn joined(events: Vec<FrameEvent>) -> Vec<FrameEvent> {
 }
 
 /// The bytes in chunks, cut at the places.
-fn cut<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
+pub(super) fn cut<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
     let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
     places.extend([0, bytes.len()]);
     places.sort_unstable();
@@ -480,7 +480,7 @@ fn every_beginning_is_refused_where_the_standard_library_refuses_it() {
 }
 
 /// Bytes that are often nearly UTF-8: characters, their parts, and anything.
-fn nearly_utf8() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn nearly_utf8() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         8 => any::<char>().prop_map(|character| character.to_string().into_bytes()),
         1 => (any::<char>(), 1_usize..4).prop_map(|(character, length)| {
@@ -494,10 +494,10 @@ fn nearly_utf8() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Frames of a legal stream, and the messages that they are.
-type Exchange = (Vec<Vec<u8>>, Vec<FrameEvent>);
+pub(super) type Exchange = (Vec<Vec<u8>>, Vec<FrameEvent>);
 
 /// One message in fragments of any sizes, with a control frame before some of them.
-fn message() -> impl Strategy<Value = Exchange> {
+pub(super) fn message() -> impl Strategy<Value = Exchange> {
     let payload = prop_oneof![
         4 => vec(any::<char>(), 0..40).prop_map(|text| (TEXT, String::from_iter(text).into_bytes())),
         3 => vec(any::<u8>(), 0..400).prop_map(|bytes| (BINARY, bytes)),
@@ -528,8 +528,6 @@ fn message() -> impl Strategy<Value = Exchange> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn a_legal_stream_cut_anywhere_gives_the_same_messages(
         messages in vec(message(), 0..5),

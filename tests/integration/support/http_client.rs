@@ -6,6 +6,7 @@ use awc::http::Method;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::PATIENCE;
 use super::site::{REGION, Site, token};
@@ -126,7 +127,8 @@ impl Call {
 
 impl Answer {
     fn of(status: u16, headers: BTreeMap<String, String>, body: Vec<u8>) -> Self {
-        let text = String::from_utf8(body).expect("text");
+        // A poll of a binary protocol is answered with bytes.
+        let text = String::from_utf8_lossy(&body).into_owned();
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
         Self { status, headers, text, body }
     }
@@ -152,7 +154,7 @@ impl Answer {
 /// request it still waits for.
 pub async fn raw_answer(site: &Site, request: &[u8]) -> Answer {
     let exchange = async {
-        let mut stream = tokio::net::TcpStream::connect(site.server.address).await?;
+        let mut stream = TcpStream::connect(site.server.address).await?;
         stream.write_all(request).await?;
         let mut received = Vec::new();
         loop {
@@ -166,6 +168,53 @@ pub async fn raw_answer(site: &Site, request: &[u8]) -> Answer {
     };
     let answer = tokio::time::timeout(PATIENCE, exchange).await;
     answer.expect("an answer in time").expect("an answer")
+}
+
+/// A connection that is kept for request after request, each written down to its bytes.
+pub struct Wire {
+    address: std::net::SocketAddr,
+    stream: Option<TcpStream>,
+}
+
+impl Wire {
+    pub fn to(site: &Site) -> Self {
+        Self { address: site.server.address, stream: None }
+    }
+
+    /// Sends a request whose answer has no end, and leaves it unread.
+    pub async fn begin(&mut self, request: &[u8]) {
+        let mut stream = TcpStream::connect(self.address).await.expect("a listener");
+        stream.write_all(request).await.expect("the server reads");
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).await.expect("an answer begins");
+        self.stream = Some(stream);
+    }
+
+    /// The answer to a whole request; none if the server hangs up without one.
+    pub async fn exchange(&mut self, request: &[u8]) -> Option<Answer> {
+        let exchange = async {
+            let mut stream = match self.stream.take() {
+                Some(stream) => stream,
+                None => TcpStream::connect(self.address).await.expect("a listener"),
+            };
+            // A server that refuses a body may hang up before it has all of it.
+            let _ = stream.write_all(request).await;
+            let mut received = Vec::new();
+            loop {
+                if let Some(answer) = whole_answer(&received) {
+                    if answer.header("connection") != "close" {
+                        self.stream = Some(stream);
+                    }
+                    return Some(answer);
+                }
+                if stream.read_buf(&mut received).await.is_ok_and(|bytes| bytes > 0) {
+                    continue;
+                }
+                return None;
+            }
+        };
+        tokio::time::timeout(PATIENCE, exchange).await.expect("an answer in time")
+    }
 }
 
 /// The answer, once all of it is there: one with a length, as those of this server are.

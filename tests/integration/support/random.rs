@@ -35,4 +35,19 @@ impl Random {
     pub fn one_in(&mut self, times: u64) -> bool {
         self.between(0, times) == 0
     }
+
+    /// One of these, each as likely as another.
+    pub fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+        &choices[self.index(choices.len())]
+    }
+
+    /// A place below `length`.
+    pub fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.between(0, length as u64)).expect("below a length")
+    }
+
+    /// So many bytes.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.next().to_le_bytes()[0]).collect()
+    }
 }

@@ -138,6 +138,17 @@ impl RawSocket {
         Some((opcode, payload))
     }
 
+    /// Sends what may be too much for the server, which then may have hung up.
+    pub async fn try_send_bytes(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).await.is_ok()
+    }
+
+    /// Ends the client's half without a close frame, and waits until the server ends its own.
+    pub async fn hang_up(mut self) {
+        let _ = self.stream.shutdown().await;
+        while self.read_more().await {}
+    }
+
     /// False at the stream's end, also when it ends by a reset.
     async fn read_more(&mut self) -> bool {
         let reading = self.stream.read_buf(&mut self.received);

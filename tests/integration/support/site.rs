@@ -13,7 +13,7 @@ use signalbox::jobs::{
 use signalbox::pipeline::{CommandError, PipelineConfig};
 use signalbox::server::{RunningServer, ServerConfig, start};
 use signalbox::signalr::HubOptions;
-use signalbox::store::StoreConfig;
+use signalbox::store::{StoreConfig, open_read_only, verify};
 
 use super::database::{Database, TestDatabase};
 
@@ -106,6 +106,12 @@ impl Site {
     /// A look into the jobs' database; the log's too, unless it has its own.
     pub fn database(&self) -> Database {
         self.database.open()
+    }
+
+    /// What `signalbox verify` says of the databases.
+    pub fn verify(&self) -> signalbox::store::Report {
+        let store = open_read_only(&self.config.store).expect("the databases can be read");
+        verify(&store).expect("they can be checked")
     }
 
     /// The jobs' database cannot be reached from now on.
