@@ -217,6 +217,8 @@ impl Board {
     ) -> Result<Decision, Refusal> {
         let place = self.decided;
         self.decided += 1;
+        // A key is no way around it: its answer was for a caller who might have it then.
+        self.check_allowed(request)?;
         if let Some(repeated) = self.repeated(request)? {
             return Ok(repeated);
         }
@@ -225,7 +227,7 @@ impl Board {
             Command::AssignJob(assign) => self.assign_job(request, assign, now),
             Command::RescheduleJob(reschedule) => self.reschedule_job(request, reschedule, now),
             Command::CancelJob(cancel) => self.cancel_job(request, cancel, now),
-            Command::CreateContractor(create) => self.create_contractor(request, create, now),
+            Command::CreateContractor(create) => Ok(self.create_contractor(create, now)),
         }?;
         if let Some(Idempotency { key, digest }) = &request.idempotency {
             let kept = Kept::InBatch { digest: *digest, place };
@@ -246,6 +248,26 @@ impl Board {
     /// The contractors to be written.
     pub fn contractor_changes(&self) -> impl Iterator<Item = &Contractor> {
         self.new_contractors.iter().filter_map(|id| self.contractors.get(id))
+    }
+
+    /// Whether the caller may ask for it at all, whatever state the job is in.
+    fn check_allowed(&self, request: &CommandRequest) -> Result<(), Refusal> {
+        let caller = &request.caller;
+        match &request.command {
+            Command::CreateJob(CreateJob { region, .. })
+            | Command::CreateContractor(CreateContractor { region, .. }) => {
+                if caller.may_dispatch(region) {
+                    return Ok(());
+                }
+                let text = format!("{} may not plan region {region}", caller.actor.id);
+                Err(Refusal::Forbidden(text))
+            }
+            Command::AssignJob(AssignJob { job_id, .. })
+            | Command::RescheduleJob(RescheduleJob { job_id, .. })
+            | Command::CancelJob(CancelJob { job_id, .. }) => {
+                self.planned(caller, *job_id).map(|_| ())
+            }
+        }
     }
 
     fn repeated(&self, request: &CommandRequest) -> Result<Option<Decision>, Refusal> {
@@ -271,9 +293,6 @@ impl Board {
         create: &CreateJob,
         now: Timestamp,
     ) -> Result<Decision, Refusal> {
-        if !request.caller.may_dispatch(&create.region) {
-            return Err(not_your_region(&request.caller, create.region.as_str()));
-        }
         let job = Job {
             id: create.id,
             title: create.title.clone(),
@@ -348,15 +367,7 @@ impl Board {
         Ok(self.change(request, job, detail, false))
     }
 
-    fn create_contractor(
-        &mut self,
-        request: &CommandRequest,
-        create: &CreateContractor,
-        now: Timestamp,
-    ) -> Result<Decision, Refusal> {
-        if !request.caller.may_dispatch(&create.region) {
-            return Err(not_your_region(&request.caller, create.region.as_str()));
-        }
+    fn create_contractor(&mut self, create: &CreateContractor, now: Timestamp) -> Decision {
         let contractor = Contractor {
             id: create.id,
             name: create.name.clone(),
@@ -366,12 +377,11 @@ impl Board {
         };
         self.contractors.insert(contractor.id, contractor.clone());
         self.new_contractors.push(contractor.id);
-        Ok(Decision::ContractorCreated(contractor))
+        Decision::ContractorCreated(contractor)
     }
 
-    /// The job, if the caller may change it, expects this version of it, and it is live.
-    fn changeable(&self, request: &CommandRequest, job_id: JobId) -> Result<&Job, Refusal> {
-        let caller = &request.caller;
+    /// The job, if the caller may change it.
+    fn planned(&self, caller: &Caller, job_id: JobId) -> Result<&Job, Refusal> {
         let job = self
             .jobs
             .get(&job_id)
@@ -382,6 +392,12 @@ impl Board {
             let text = format!("{} may not change jobs of region {}", caller.actor.id, job.region);
             return Err(Refusal::Forbidden(text));
         }
+        Ok(job)
+    }
+
+    /// The job, if the caller may change it, expects this version of it, and it is live.
+    fn changeable(&self, request: &CommandRequest, job_id: JobId) -> Result<&Job, Refusal> {
+        let job = self.planned(&request.caller, job_id)?;
         if request.if_match.is_some_and(|version| version != job.version) {
             return Err(Refusal::VersionMismatch(Box::new(job.clone())));
         }
@@ -478,10 +494,6 @@ fn event(request: &CommandRequest, job: &Job, detail: EventDetail) -> Event {
         request.caller.actor.clone(),
         request.correlation_id.clone(),
     )
-}
-
-fn not_your_region(caller: &Caller, region: &str) -> Refusal {
-    Refusal::Forbidden(format!("{} may not plan region {region}", caller.actor.id))
 }
 
 #[cfg(test)]

@@ -71,6 +71,35 @@ impl HubClient {
         }
     }
 
+    /// Begins a stream and cancels it at its first item; answers its completion.
+    pub async fn begin_stream(&mut self, target: &str, arguments: Value) -> Value {
+        let call = json!({
+            "type": 4, "invocationId": "s", "target": target, "arguments": arguments,
+        });
+        self.try_send(&format!("{call}\u{1e}")).await.expect("it is open");
+        let mut is_cancelled = false;
+        loop {
+            let message = self.next().await.expect("the connection stays open");
+            if message["type"] == 3 {
+                return message;
+            }
+            if message["type"] == 2 && !is_cancelled {
+                let cancel = json!({ "type": 5, "invocationId": "s" });
+                self.try_send(&format!("{cancel}\u{1e}")).await.expect("it is open");
+                is_cancelled = true;
+            }
+        }
+    }
+
+    /// The events that have come and were not asked for yet.
+    pub fn take_events(&mut self) -> Vec<Value> {
+        let come = std::mem::take(&mut self.buffered);
+        let (events, rest) = come.into_iter().partition(|message| message["type"] == 1);
+        self.buffered = rest;
+        let payload = |mut event: Value| event["arguments"][0].take();
+        Vec::into_iter(events).map(payload).collect()
+    }
+
     /// The next event's payload, or none when the connection has ended.
     pub async fn next_event(&mut self) -> Option<Value> {
         loop {
