@@ -17,8 +17,15 @@ const SERVED_EXTENSIONS: [&str; 5] = ["html", "css", "js", "svg", "txt"];
 const NPM_FILES: [&str; 2] = ["package.json", "package-lock.json"];
 
 /// A file of an npm package, and the path that it is served under.
-const VENDORED: [(&str, &str); 1] =
-    [("@microsoft/signalr/dist/browser/signalr.min.js", "vendor/signalr.min.js")];
+const VENDORED: [(&str, &str); 4] = [
+    ("@microsoft/signalr/dist/browser/signalr.min.js", "vendor/signalr.min.js"),
+    (
+        "@daypilot/daypilot-lite-javascript/daypilot-javascript.min.js",
+        "vendor/daypilot-javascript.min.js",
+    ),
+    ("@daypilot/daypilot-lite-javascript/LICENSE.txt", "vendor/daypilot.LICENSE.txt"),
+    ("@daypilot/daypilot-lite-javascript/NOTICE.txt", "vendor/daypilot.NOTICE.txt"),
+];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

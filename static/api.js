@@ -95,6 +95,17 @@ export class Api {
   }
 
   /**
+   * What became of a job, oldest first.
+   *
+   * @param {string} jobId
+   * @returns {Promise<import("./board/jobs.js").JobEvent[]>}
+   */
+  async jobEvents(jobId) {
+    const query = new URLSearchParams({ jobId, limit: String(PAGE_ROWS) });
+    return (await this.request("GET", `/api/events?${query}`)).body.items;
+  }
+
+  /**
    * Moves a job, if it still has the version that the user saw.
    *
    * @param {Job} job

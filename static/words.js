@@ -16,6 +16,9 @@ const STATUS_WORDS = {
 };
 
 /** @type {Record<string, string>} */
+const STATUS_SIGNS = { scheduled: "○", inProgress: "◐", completed: "✓", cancelled: "✕" };
+
+/** @type {Record<string, string>} */
 const EVENT_WORDS = {
   JobCreated: "Created",
   JobAssigned: "Assigned",
@@ -26,6 +29,11 @@ const EVENT_WORDS = {
 /** @param {string} status */
 export function statusWord(status) {
   return STATUS_WORDS[status] ?? status;
+}
+
+/** The sign that stands for a status beside its colour. @param {string} status */
+export function statusSign(status) {
+  return STATUS_SIGNS[status] ?? "○";
 }
 
 /** @param {string} type */

@@ -2,17 +2,26 @@
  * The board of one user: wires what the server has to the views, from signing in to
  * signing out.
  *
- * Below it, `live-data` knows the server and `jobs` what is so; `job-list`,
- * `event-feed` and `change-dialog` show it. None of these knows this file.
+ * Below it, `live-data` knows the server, `jobs` what is so, `view-state` what is looked
+ * at; the views show it and ask for changes. None of these knows this file.
  */
 
 import { byId, showText } from "../dom.js";
-import { clock } from "../time.js";
+import { clock, knownZone, localDate, ownZone } from "../time.js";
 import { CancelDialog, RescheduleDialog } from "./change-dialog.js";
 import { EventFeed } from "./event-feed.js";
+import { firstDate, jobFilter } from "./filters.js";
 import { JobList } from "./job-list.js";
+import { JobPanel } from "./job-panel.js";
 import { LiveData } from "./live-data.js";
+import { commonZone, unassignedOf } from "./schedule.js";
+import { ScheduleView } from "./schedule-view.js";
+import { dayStart } from "./axis.js";
+import { Toolbar } from "./toolbar.js";
+import { Unassigned } from "./unassigned.js";
+import { ViewState } from "./view-state.js";
 
+/** @typedef {import("../api.js").Job} Job */
 /** @typedef {import("../session.js").Session} Session */
 /** @typedef {import("../connection.js").LiveStatus} LiveStatus */
 
@@ -22,6 +31,9 @@ const RENDER_DELAY_MS = 30;
 /** Hours before now from which jobs are loaded: yesterday's midnight in every zone lies within. */
 const COMING_FROM_HOURS = 48;
 
+/** Below this width there is the list alone: a timeline needs room. */
+const WIDE = "(min-width: 56.01rem)";
+
 export class Board {
   /** @param {Session} session @param {(why: string | null) => void} onEnd */
   constructor(session, onEnd) {
@@ -30,34 +42,56 @@ export class Board {
     /** @type {number | undefined} */
     this.rendering = undefined;
     this.listening = new AbortController();
+    const { signal } = this.listening;
+    this.wide = matchMedia(WIDE);
+    this.state = new ViewState(() => this.viewChanged(), signal);
     this.data = new LiveData(session, {
-      from: () => (byId("period").value === "coming" ? new Date(Date.now() - COMING_FROM_HOURS * 3600000).toISOString() : null),
+      from: () => (this.loadedFrom = this.wantedFrom()),
       change: () => this.changed(),
-      event: () => {},
+      event: (event) => this.panel.take(event),
       status: (status) => this.showStatus(status),
       signedOut: () => this.end("Your sign-in has expired. Please sign in again."),
     });
+    /** The moment from which on jobs are loaded; null for all. @type {string | null} */
+    this.loadedFrom = null;
+    /** Which of the two is beside the board; null for what suits the view. @type {string | null} */
+    this.side = null;
+    /** A job of the address that the server does not know. */
+    this.missing = "";
     const { jobs, api, names } = this.data;
     this.data.feed = new EventFeed(byId("feed"), byId("feed-empty"), names);
     const desk = { jobs, api, announce };
     this.reschedule = new RescheduleDialog(byId("reschedule"), desk);
     this.cancel = new CancelDialog(byId("cancel"), desk);
-    this.list = new JobList(byId("jobs-list"), byId("jobs-count"), {
-      reschedule: (job) => this.reschedule.open(job),
-      cancel: (job) => this.cancel.open(job),
-      clearFilter: () => {
-        byId("filter").value = "";
-        byId("filter").focus();
-        this.render();
-      },
+    this.toolbar = new Toolbar(this.state, signal);
+    const act = {
+      open: (/** @type {Job} */ job) => this.openJob(job),
+      reschedule: (/** @type {Job} */ job) => this.reschedule.open(job),
+      assign: (/** @type {Job} */ _job) => {},
+      cancel: (/** @type {Job} */ job) => this.cancel.open(job),
+      clearFilter: () => this.toolbar.clear(),
       fade: () => this.changed(),
+    };
+    this.schedule = new ScheduleView(byId("schedule"), { ...act, retry: () => void this.reload() });
+    this.unassigned = new Unassigned(byId("unassigned"), byId("unassigned-count"), act);
+    this.list = new JobList(byId("jobs-list"), byId("jobs-count"), act);
+    this.panel = new JobPanel(byId("job-panel"), {
+      ...act,
+      close: () => this.closeJob(),
+      show: (job) => this.showOnTimeline(job),
+      history: (id) => api.jobEvents(id),
     });
   }
 
   open() {
     const { signal } = this.listening;
-    byId("filter").addEventListener("input", () => this.render(), { signal });
-    byId("period").addEventListener("change", () => void this.changePeriod(), { signal });
+    for (const button of byId("side-tabs").children) {
+      button.addEventListener("click", () => {
+        this.side = button.dataset.side;
+        this.render();
+      }, { signal });
+    }
+    this.wide.addEventListener("change", () => this.render(), { signal });
     byId("account-name").textContent = this.session.name;
     byId("account-scope").textContent = scopeText(this.session);
     byId("account").hidden = false;
@@ -75,16 +109,96 @@ export class Board {
     this.reschedule.dispose();
     this.cancel.dispose();
     this.list.clear();
+    this.schedule.dispose();
+    this.panel.render({ ...this.panelState(), id: null });
     void this.data.connection.close();
     for (const id of ["account", "board", "connection"]) byId(id).hidden = true;
     this.onEnd(why);
   }
 
-  async changePeriod() {
+  /** Whether the timeline is shown, and not the list. */
+  get hasTimeline() {
+    return this.session.canDispatch && this.wide.matches && this.state.view.view !== "list";
+  }
+
+  /** The zone that the board's times are in, and the one that its region is in. */
+  get zones() {
+    const { region, zone } = this.state.view;
+    const contractors = [...this.data.contractors.values()].filter((one) => region === null || one.region === region);
+    const regionZone = knownZone(commonZone(contractors) ?? ownZone);
+    return { zone: zone === null ? regionZone : knownZone(zone), regionZone };
+  }
+
+  /** From which moment on the view needs jobs; null for all there are. */
+  wantedFrom() {
+    const coming = Date.now() - COMING_FROM_HOURS * 3600000;
+    if (!this.hasTimeline) return this.state.view.period === "all" ? null : new Date(coming).toISOString();
+    const { zone } = this.zones;
+    const first = dayStart(firstDate(this.state.view, localDate(Date.now(), zone)), zone);
+    return new Date(Math.min(coming, first)).toISOString();
+  }
+
+  viewChanged() {
+    const wanted = this.wantedFrom();
+    const isMore = this.loadedFrom !== null && (wanted === null || wanted < this.loadedFrom.slice(0, 13));
+    if (isMore && this.data.isLoaded) void this.reload();
+    else this.render();
+  }
+
+  async reload() {
     this.data.isLoaded = false;
     this.render();
     await this.data.reload();
   }
+
+  // The job that is open
+
+  /** @param {Job} job */
+  openJob(job) {
+    this.state.set({ job: job.id });
+    this.panel.focus();
+  }
+
+  closeJob() {
+    const { job } = this.state.view;
+    const hadFocus = byId("job-panel").contains(document.activeElement);
+    this.state.set({ job: null });
+    if (!hadFocus || !job) return;
+    // Back to where one came from: the bar or the card.
+    const bar = this.schedule.timeline.shown?.bars.find((one) => one.job.id === job);
+    if (this.hasTimeline && bar) this.schedule.timeline.focus(bar.id);
+    else /** @type {HTMLElement | null} */ (document.querySelector(`[data-part="open"][data-job="${CSS.escape(job)}"]`))?.focus();
+  }
+
+  /** @param {Job} job */
+  showOnTimeline(job) {
+    const { zone } = this.zones;
+    const start = Date.parse(job.startUtc);
+    const axis = this.schedule.axis;
+    const isThere = this.hasTimeline && axis?.overlaps(start, Date.parse(job.endUtc));
+    if (!isThere) this.state.set({ view: this.state.view.view === "list" ? "day" : this.state.view.view, date: localDate(start, zone) });
+    const rowId = job.contractorIds[0];
+    if (rowId) this.schedule.timeline.focus(`${job.id}@${rowId}`);
+  }
+
+  /** Looks up the job of the address, when it is none of those that are loaded. */
+  findOpenJob() {
+    const id = this.state.view.job;
+    if (!id || !this.data.isLoaded || this.data.jobs.byId.has(id) || this.missing === id) return;
+    this.missing = id;
+    this.data.fetchJob(id).then(
+      (job) => {
+        if (job) {
+          this.missing = "";
+          this.data.jobs.apply(job);
+        }
+        this.changed();
+      },
+      () => (this.missing = ""),
+    );
+  }
+
+  // What is shown
 
   /** @param {LiveStatus} status */
   showStatus(status) {
@@ -107,27 +221,118 @@ export class Board {
   }
 
   changed() {
-    clearTimeout(this.rendering);
-    this.rendering = setTimeout(() => this.render(), RENDER_DELAY_MS);
+    // Not put off by what comes next, or a steady stream of events would never be seen.
+    this.rendering ??= setTimeout(() => this.render(), RENDER_DELAY_MS);
   }
 
   render() {
+    clearTimeout(this.rendering);
+    this.rendering = undefined;
     if (this.listening.signal.aborted) return;
-    const { data } = this;
     this.reschedule.update();
     this.cancel.update();
+    const jobs = [...this.data.jobs.byId.values()];
+    this.arrange();
+    this.renderToolbar(jobs);
+    if (this.hasTimeline) this.renderTimeline(jobs);
+    else this.renderList(jobs);
+    this.findOpenJob();
+    this.panel.render(this.panelState());
+  }
+
+  /** Shows what belongs to the view. */
+  arrange() {
+    const board = byId("board");
+    board.dataset.view = this.hasTimeline ? "timeline" : "list";
+    board.toggleAttribute("data-dispatcher", this.session.canDispatch);
+    const side = this.hasTimeline ? (this.side ?? "unassigned") : "feed";
+    byId("side").dataset.side = side;
+    for (const button of byId("side-tabs").children) button.setAttribute("aria-pressed", String(button.dataset.side === side));
+    for (const node of board.querySelectorAll("[data-for]")) node.hidden = node.dataset.for !== board.dataset.view;
+  }
+
+  /** @param {Job[]} jobs */
+  renderToolbar(jobs) {
+    const { zone, regionZone } = this.zones;
+    const contractors = [...this.data.contractors.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    const axis = this.schedule.axisOf(this.state.view, zone);
+    this.toolbar.today = localDate(Date.now(), zone);
+    this.toolbar.render({
+      contractors,
+      zone,
+      regionZone,
+      regions: [...new Set([...contractors, ...jobs].map((one) => one.region))].sort(),
+      zones: [...new Set([...contractors, ...jobs].map((one) => one.timezone))].sort(),
+      range: axis.title,
+      date: this.state.view.date ?? this.toolbar.today,
+    });
+  }
+
+  /** @param {Job[]} jobs */
+  renderTimeline(jobs) {
+    const { data, state } = this;
+    const { view } = state;
+    const { zone } = this.zones;
+    this.schedule.render({
+      state: data.isLoaded ? "ready" : data.failure ? "failed" : "loading",
+      failure: data.failure,
+      view,
+      zone,
+      jobs,
+      contractors: [...data.contractors.values()],
+      changeOf: (job) => data.jobs.changeOf(job),
+      names: data.names,
+      isPending: () => false,
+      canChange: this.session.canDispatch,
+    });
+    const passes = jobFilter({ ...view, contractor: null }, data.names);
+    this.unassigned.render({
+      isLoaded: data.isLoaded,
+      jobs: unassignedOf(jobs.filter(passes)),
+      zone,
+      open: view.job,
+      canChange: this.session.canDispatch,
+      isLive: data.isLive,
+      changeOf: (job) => data.jobs.changeOf(job),
+    });
+    const bars = this.schedule.timeline.shown?.bars ?? [];
+    showText(byId("jobs-count"), data.isLoaded ? countText(new Set(bars.map((bar) => bar.job.id)).size) : null);
+  }
+
+  /** @param {Job[]} jobs */
+  renderList(jobs) {
+    const { data } = this;
     this.list.render({
       state: data.isLoaded ? "ready" : data.failure ? "failed" : "loading",
       failure: data.failure,
-      jobs: [...data.jobs.byId.values()],
+      jobs,
       changeOf: (job) => data.jobs.changeOf(job),
       names: data.names,
       canChange: this.session.canDispatch,
       isLive: data.isLive,
-      filter: byId("filter").value,
-      period: byId("period").value,
+      view: this.state.view,
     });
   }
+
+  /** @returns {import("./job-panel.js").PanelState} */
+  panelState() {
+    const { job: id } = this.state.view;
+    return {
+      id,
+      job: id ? this.data.jobs.byId.get(id) : undefined,
+      isLoaded: this.data.isLoaded,
+      isMissing: id !== null && this.missing === id,
+      zone: this.zones.zone,
+      names: this.data.names,
+      canChange: this.session.canDispatch,
+      whyNot: this.data.isLive ? null : "Changes are paused until the page is live again.",
+    };
+  }
+}
+
+/** @param {number} count */
+function countText(count) {
+  return count === 1 ? "1 job" : `${count} jobs`;
 }
 
 /** @param {Session} session */

@@ -2,14 +2,14 @@
 
 import { arrange, element } from "../dom.js";
 import { clock, dayHeading, knownZone, localDate, ownZone, shortDay, timeOfDay } from "../time.js";
-import { actorName, beforeAndAfter, eventWord, isOpen, statusWord } from "../words.js";
+import { actorName, beforeAndAfter, eventWord, isOpen } from "../words.js";
+import { statusBadge } from "./bar.js";
+import { isFiltered, jobFilter } from "./filters.js";
 import { givenReason } from "./jobs.js";
+import { isRecent, RECENT_MS } from "./recent.js";
 
 /** @typedef {import("../api.js").Job} Job */
 /** @typedef {import("./jobs.js").JobEvent} JobEvent */
-
-/** How long a card stands out after a change. Its line about the change stays. */
-const RECENT_MS = 60000;
 
 /**
  * What the list shows.
@@ -22,8 +22,7 @@ const RECENT_MS = 60000;
  * @property {import("../words.js").Names} names
  * @property {boolean} canChange whether this user may change jobs
  * @property {boolean} isLive whether changes are possible just now
- * @property {string} filter
- * @property {"coming" | "all"} period
+ * @property {import("./filters.js").View} view
  */
 
 export class JobList {
@@ -57,7 +56,8 @@ export class JobList {
       this.root.replaceChildren(state.state === "loading" ? skeleton() : failed(state.failure));
       return;
     }
-    const shown = state.jobs.filter((job) => isShown(job, state));
+    const passes = jobFilter(state.view, state.names);
+    const shown = state.jobs.filter((job) => isOfPeriod(job, state) && passes(job));
     this.count.textContent = countText(shown, state.jobs.length);
     if (shown.length === 0) {
       this.clear();
@@ -163,7 +163,7 @@ export class JobList {
       element(
         "p",
         { class: "job-state" },
-        element("span", { class: "badge", "data-part": "status" }, statusWord(job.status)),
+        statusBadge(job.status),
         element("span", { class: "dim version", "data-part": "version" }, `version ${job.version}`),
       ),
       ...this.actions(job, state),
@@ -200,12 +200,13 @@ export class JobList {
 
   /** @param {ListState} state */
   nothing(state) {
-    if (state.filter.trim()) {
-      const clear = element("button", { type: "button", class: "button" }, "Clear the filter");
+    if (isFiltered(state.view)) {
+      const clear = element("button", { type: "button", class: "button" }, "Clear the filters");
       clear.addEventListener("click", this.on.clearFilter);
-      return element("div", { class: "empty" }, element("p", {}, `No job matches “${state.filter.trim()}”.`), clear);
+      const text = state.view.text.trim();
+      return element("div", { class: "empty" }, element("p", {}, `No job matches ${text ? `“${text}”` : "the filters"}.`), clear);
     }
-    const text = state.period === "coming" ? "No jobs today or later." : "No jobs yet.";
+    const text = state.view.period === "coming" ? "No jobs today or later." : "No jobs yet.";
     const more = "They appear here by themselves as soon as there are any.";
     return element("div", { class: "empty" }, element("p", {}, text), element("p", { class: "hint" }, more));
   }
@@ -274,11 +275,6 @@ function notes(job, change, state) {
   return lines;
 }
 
-/** @param {JobEvent | undefined} change */
-function isRecent(change) {
-  return change !== undefined && Date.now() - Date.parse(change.occurredAt) < RECENT_MS;
-}
-
 /** @param {Job} job */
 function dayOf(job) {
   return localDate(Date.parse(job.startUtc), knownZone(job.timezone));
@@ -290,15 +286,9 @@ function byStart(a, b) {
 }
 
 /** @param {Job} job @param {ListState} state */
-function isShown(job, state) {
+function isOfPeriod(job, state) {
   const zone = knownZone(job.timezone);
-  const isComing = localDate(Date.parse(job.endUtc), zone) >= localDate(Date.now(), zone);
-  if (state.period === "coming" && !isComing) return false;
-  const words = state.filter.toLocaleLowerCase().split(/\s+/).filter(Boolean);
-  const text = [job.title, job.customer, job.address, statusWord(job.status), state.names(job.contractorIds), job.id]
-    .join("\n")
-    .toLocaleLowerCase();
-  return words.every((word) => text.includes(word));
+  return state.view.period === "all" || localDate(Date.parse(job.endUtc), zone) >= localDate(Date.now(), zone);
 }
 
 /** @param {Job[]} shown @param {number} known */

@@ -14,7 +14,7 @@ describe("finding jobs", () => {
     assert.equal(await card(dispatcher, job).count(), 1);
     await dispatcher.getByTestId("filter").fill("no such words");
     await dispatcher.locator("[data-testid=jobs][data-state=empty]").waitFor();
-    await dispatcher.getByRole("button", { name: "Clear the filter" }).click();
+    await dispatcher.getByRole("button", { name: "Clear the filters" }).click();
     await card(dispatcher, job).waitFor();
   });
 

@@ -15,7 +15,7 @@ describe("a server that goes away", () => {
       const personas = await personasOf(own);
       const { token } = personas.get("dispatcher-north");
       const { body: job } = await new Client(own.url, token).job();
-      const opened = await page(`${own.url}/?persona=dispatcher-north`);
+      const opened = await page(`${own.url}/?persona=dispatcher-north&view=list`);
       await state(opened, "live");
       const dialog = await open(opened, job, "reschedule");
       await dialog.getByTestId("shift-plus-30").click();

@@ -5,16 +5,22 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before } from "node:test";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 
 import { chromium } from "playwright-core";
 
 import { Client, Server } from "../support.mjs";
+import { TIME_LIMIT_MS } from "../waiting.mjs";
 
 const CHROMIUM = process.env.SIGNALBOX_CHROMIUM ?? "/usr/bin/chromium";
 const CHROMIUM_FLAGS = [
   "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ];
+/** The folder of the page's sources, to serve them as they are and not as they were built. */
+const SOURCES = process.env.SIGNALBOX_PAGE_SOURCES;
 export const PHONE = { width: 390, height: 844 };
 export const DESKTOP = { width: 1360, height: 860 };
 
@@ -37,7 +43,9 @@ export const stage = {
 
 before(async () => {
   stage.demo = await Server.demo();
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_FLAGS });
+  // Chromium takes an answer of the test's own for one of another network.
+  const flags = SOURCES ? [...CHROMIUM_FLAGS, "--disable-features=LocalNetworkAccessChecks"] : CHROMIUM_FLAGS;
+  browser = await chromium.launch({ executablePath: CHROMIUM, args: flags });
   const personas = await personasOf(stage.demo);
   stage.nora = new Client(stage.demo.url, personas.get("dispatcher-north").token);
   stage.ada = personas.get("contractor-ada").contractorId;
@@ -79,6 +87,8 @@ export async function dispose(...servers) {
 /** A page of its own browser profile, watched for errors and foreign requests. */
 export async function page(url, options = {}) {
   const context = await browser.newContext({ viewport: DESKTOP, ...options });
+  if (SOURCES) await context.route(({ pathname }) => /^\/$|\.\w+$/.test(pathname), fromSources);
+  context.setDefaultTimeout(TIME_LIMIT_MS);
   const opened = await context.newPage();
   const host = new URL(url).host;
   opened.on("console", (message) => {
@@ -96,11 +106,21 @@ export async function page(url, options = {}) {
   return opened;
 }
 
-/** The page of a persona, live. */
-export async function as(persona, options) {
-  const opened = await page(`${stage.demo.url}/?persona=${persona}`, options);
+/** The page of a persona, live: the list unless the address is to say something else. */
+export async function as(persona, options, query = "view=list") {
+  const opened = await page(`${stage.demo.url}/?persona=${persona}&${query}`, options);
   await state(opened, "live");
   return opened;
+}
+
+/** Answers with a file of the sources, where there is one: to try a change without a build. */
+async function fromSources(route) {
+  const { pathname } = new URL(route.request().url());
+  const file = join(SOURCES, pathname === "/" ? "index.html" : pathname);
+  if (!existsSync(file)) return route.continue();
+  const response = await route.fetch();
+  const { "content-length": _, ...headers } = response.headers();
+  return route.fulfill({ response, headers, body: await readFile(file) });
 }
 
 /** Waits until the page says that its connection is so. */
@@ -135,4 +155,33 @@ export async function open(opened, job, action) {
 /** Whether anything on the page is wider than the page. */
 export async function overflow(opened) {
   return opened.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+}
+
+/** The dispatcher's timeline of a day, drawn. @param {string} query what else the address says */
+export async function timeline(query = "", persona = "dispatcher-north", options = {}) {
+  const opened = await as(persona, options, query);
+  await opened.locator("[data-testid=schedule]:is([data-state=ready], [data-state=empty])").waitFor();
+  await opened.getByTestId("row-head").first().waitFor();
+  return opened;
+}
+
+/** The bar of a job in the row of a contractor, or in any. */
+export function bar(opened, job, contractorId) {
+  const row = contractorId ? `[data-row="${contractorId}"]` : "";
+  return opened.locator(`[data-testid=bar][data-job="${job.id}"]${row}`);
+}
+
+/** Where a bar lies on the axis: the moments of its two ends, as the hours of the header have it, to five minutes. */
+export async function spanOf(opened, job) {
+  await bar(opened, job).waitFor();
+  return opened.evaluate((id) => {
+    const box = (/** @type {Element} */ one) => one.getBoundingClientRect();
+    const axis = box(document.querySelector("[data-testid=axis]"));
+    const hours = [...document.querySelectorAll("[data-moment]")];
+    const [first, last] = [hours[0], hours[hours.length - 1]];
+    const perPixel = (last.dataset.moment - first.dataset.moment) / (box(last).left - box(first).left);
+    const drawn = box(document.querySelector(`[data-testid=bar][data-job="${id}"]`));
+    const at = (/** @type {number} */ x) => new Date(Math.round((Number(first.dataset.moment) + (x - axis.left) * perPixel) / 300000) * 300000).toISOString();
+    return [at(drawn.left), at(drawn.right)];
+  }, job.id);
 }

@@ -14,7 +14,7 @@ describe("a phone", () => {
       const opened = await page(stage.demo.url, { viewport: { ...PHONE, width } });
       await opened.getByTestId("persona").first().waitFor();
       assert.equal(await overflow(opened), 0, "signing in");
-      await opened.goto(`${stage.demo.url}/?persona=dispatcher-north`);
+      await opened.goto(`${stage.demo.url}/?persona=dispatcher-north&view=list`);
       await state(opened, "live");
       await card(opened, job).waitFor();
       assert.equal(await overflow(opened), 0, "the jobs");

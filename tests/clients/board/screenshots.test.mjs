@@ -24,7 +24,7 @@ test("screenshots", { skip: SCREENSHOTS ? false : "SIGNALBOX_SCREENSHOTS names n
         await shoot(start, "sign-in");
         const pages = {};
         for (const persona of ["dispatcher-north", "contractor-ada"]) {
-          pages[persona] = await page(`${showcase.url}/?persona=${persona}`, { viewport, colorScheme });
+          pages[persona] = await page(`${showcase.url}/?persona=${persona}&view=list`, { viewport, colorScheme });
           await state(pages[persona], "live");
         }
         const job = (await client.must("GET", `/api/jobs/${body.items[1].id}`)).body;

@@ -25,7 +25,7 @@ describe("signing in", () => {
     const server = await Server.serve();
     try {
       const { body: job } = await new Client(server.url, sign(claims.admin())).job({ region: "north" });
-      const opened = await page(server.url);
+      const opened = await page(`${server.url}/?view=list`);
       await opened.getByTestId("token").fill("nonsense");
       await opened.getByTestId("token-submit").click();
       await opened.getByTestId("token-problem").filter({ hasText: "not a JSON Web Token" }).waitFor();
