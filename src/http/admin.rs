@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::problem::Problem;
 use super::request::{Authenticated, RequestId, query};
@@ -15,34 +16,51 @@ use crate::pipeline::CloseUser;
 type State = web::Data<HttpState>;
 type Answer = Result<HttpResponse, Problem>;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ListQuery {
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// Only connections of this subject of a token.
     user: Option<String>,
+    /// Only connections in this group.
     group: Option<String>,
+    /// Only connections on this transport, by negotiation's name for it.
+    #[param(pattern = "^(WebSockets|ServerSentEvents|LongPolling)$")]
     transport: Option<String>,
+    #[param(schema_with = page::limit_schema, required = false)]
     limit: Option<usize>,
+    /// The `nextCursor` of the page before.
     cursor: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct PageQuery {
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    #[param(schema_with = page::limit_schema, required = false)]
     limit: Option<usize>,
+    /// The `nextCursor` of the page before.
     cursor: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct CloseQuery {
+#[into_params(parameter_in = Query)]
+pub(super) struct CloseQuery {
+    /// Whose connections: the subject of a token.
+    #[param(required, min_length = 1)]
     user: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A page of this node's connections, those that began earlier first.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct ListJson {
+#[schema(as = ConnectionPage)]
+pub(super) struct ListJson {
     #[serde(flatten)]
     list: ConnectionList,
+    /// The `cursor` that continues after them; null when there is no more.
+    #[schema(required)]
     next_cursor: Option<String>,
 }
 

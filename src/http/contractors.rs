@@ -2,22 +2,28 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::jobs::{changed, region};
 use super::problem::Problem;
 use super::request::{Authenticated, Body, query, read, submit};
 use super::{HttpState, page};
-use crate::jobs::{Command, Contractor, ContractorDraft, ContractorId};
+use crate::jobs::{Command, Contractor, ContractorDraft, ContractorId, Region};
 use crate::store::ContractorFilter;
 
 type State = web::Data<HttpState>;
 type Answer = Result<HttpResponse, Problem>;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ListQuery {
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// Only contractors of this region.
+    #[param(value_type = Option<Region>)]
     region: Option<String>,
+    #[param(schema_with = page::limit_schema, required = false)]
     limit: Option<usize>,
+    /// The `nextCursor` of the page before.
     cursor: Option<String>,
 }
 

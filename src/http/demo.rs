@@ -2,13 +2,14 @@
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::HttpState;
 use super::problem::Problem;
 use crate::jobs::Timestamp;
 
 /// Someone to try the demo as.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Persona {
     /// Short, for URLs.
@@ -20,11 +21,11 @@ pub struct Persona {
     /// A dispatcher's regions, or where a contractor works.
     pub regions: Vec<String>,
     /// Which contractor, if one.
+    #[schema(required)]
     pub contractor_id: Option<String>,
     /// The persona's time zone.
     pub timezone: String,
     /// Lets its bearer in as this persona.
-    #[serde(default)]
     pub token: String,
     /// When the token ends.
     pub expires_at: Timestamp,
@@ -43,8 +44,11 @@ impl DemoAccess {
     }
 }
 
-#[derive(Serialize)]
-struct PersonasJson {
+/// Everybody whom the demo lets in.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Personas)]
+pub(super) struct PersonasJson {
+    /// Each with a token that is good for some hours.
     personas: Vec<Persona>,
 }
 

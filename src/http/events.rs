@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::IntoParams;
 
 use super::problem::Problem;
 use super::request::{Authenticated, query, read};
@@ -10,13 +11,22 @@ use super::{HttpState, page};
 use crate::jobs::{EventType, JobId, Refusal, Sequence};
 use crate::store::EventFilter;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ListQuery {
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// Only events past this sequence.
+    #[param(value_type = Option<u64>)]
     after: Option<Sequence>,
+    /// Only events that this group was told: `dispatch/{region}` or `contractor/{contractorId}`.
     group: Option<String>,
+    /// Only events of this type.
+    #[param(value_type = Option<EventType>)]
     r#type: Option<String>,
+    /// Only events of this job.
+    #[param(value_type = Option<JobId>)]
     job_id: Option<String>,
+    #[param(schema_with = page::limit_schema, required = false)]
     limit: Option<usize>,
 }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
-use serde_json::json;
+use serde::Serialize;
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 use super::HttpState;
 use crate::pipeline::{PartState, blocking};
@@ -12,9 +13,29 @@ use crate::pipeline::{PartState, blocking};
 /// How long a database may take to answer until it counts as down.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// That the process lives.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Health {
+    status: PartState,
+}
+
+/// What can be served, and what of the server works.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Readiness {
+    /// Whether commands can be served.
+    ready: bool,
+    /// The database of jobs.
+    job_store: PartState,
+    /// The event log, and whether it is written.
+    event_log: PartState,
+    /// The link between nodes.
+    backplane: PartState,
+}
+
 /// Answers whenever the process can answer at all.
 pub(super) async fn alive() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "up" }))
+    HttpResponse::Ok().json(Health { status: PartState::Up })
 }
 
 /// 200 when commands can be served, which needs the job store alone; 503 otherwise.
@@ -31,12 +52,8 @@ pub(super) async fn ready(state: web::Data<HttpState>) -> HttpResponse {
     let has_begun = state.progress.has_begun();
     let job_store = if has_begun { job_store } else { PartState::Down };
     let can_serve = job_store == PartState::Up;
-    let body = json!({
-        "ready": can_serve,
-        "jobStore": job_store,
-        "eventLog": event_log,
-        "backplane": state.progress.backplane_state(),
-    });
+    let backplane = state.progress.backplane_state();
+    let body = Readiness { ready: can_serve, job_store, event_log, backplane };
     if can_serve {
         HttpResponse::Ok().json(body)
     } else {

@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::problem::Problem;
 use super::request::{Authenticated, Body, query, read, submit};
@@ -16,15 +17,28 @@ use crate::store::JobFilter;
 type State = web::Data<HttpState>;
 type Answer = Result<HttpResponse, Problem>;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ListQuery {
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// Only jobs of this region.
+    #[param(value_type = Option<Region>)]
     region: Option<String>,
+    /// Only jobs of this contractor.
+    #[param(value_type = Option<ContractorId>)]
     contractor_id: Option<String>,
+    /// Only jobs that stand there.
+    #[param(value_type = Option<JobStatus>)]
     status: Option<String>,
+    /// Only jobs that end after this time: RFC 3339.
+    #[param(format = DateTime)]
     from: Option<String>,
+    /// Only jobs that start before this time: RFC 3339.
+    #[param(format = DateTime)]
     to: Option<String>,
+    #[param(schema_with = page::limit_schema, required = false)]
     limit: Option<usize>,
+    /// The `nextCursor` of the page before.
     cursor: Option<String>,
 }
 

@@ -3,13 +3,19 @@
 //! Nothing is decided here. `problem` is the one place that turns refusals into
 //! statuses; `request` reads what surrounds a request (caller, body, conditions);
 //! `jobs`, `contractors`, `events`, `admin`, `health` and `metrics` are the handlers; `around`
-//! is what every request passes, and `access` what is written and counted of it.
+//! is what every request passes, and `access` what is written and counted of it;
+//! `description` says what each operation takes and answers, and `endpoint` keeps the two
+//! together.
 
 mod access;
 mod admin;
 mod around;
+mod code;
 mod contractors;
 mod demo;
+mod description;
+mod documents;
+mod endpoint;
 mod events;
 mod health;
 mod jobs;
@@ -25,8 +31,11 @@ use actix_web::web;
 use tokio::sync::Semaphore;
 
 pub use around::{Origins, around, origin_fault};
+pub use code::Code;
 pub use demo::{DemoAccess, Persona};
 pub use problem::Problem;
+
+use endpoint::Endpoint;
 
 use crate::auth::Authenticator;
 use crate::hub::Connections;
@@ -65,48 +74,41 @@ pub struct HttpState {
 
 /// Mounts the routes.
 pub fn configure(config: &mut web::ServiceConfig) {
-    config
-        .service(
-            resource("/api/jobs", "GET, POST")
-                .route(web::get().to(jobs::list))
-                .route(web::post().to(jobs::create)),
-        )
-        .service(resource("/api/jobs/{id}", "GET").route(web::get().to(jobs::get)))
-        .service(resource("/api/jobs/{id}/assign", "POST").route(web::post().to(jobs::assign)))
-        .service(
-            resource("/api/jobs/{id}/reschedule", "PUT").route(web::put().to(jobs::reschedule)),
-        )
-        .service(resource("/api/jobs/{id}/cancel", "POST").route(web::post().to(jobs::cancel)))
-        .service(
-            resource("/api/contractors", "GET, POST")
-                .route(web::get().to(contractors::list))
-                .route(web::post().to(contractors::create)),
-        )
-        .service(resource("/api/contractors/{id}", "GET").route(web::get().to(contractors::get)))
-        .service(resource("/api/events", "GET").route(web::get().to(events::list)))
-        .service(
-            resource("/api/admin/connections", "GET, DELETE")
-                .route(web::get().to(admin::connections))
-                .route(web::delete().to(admin::close_user)),
-        )
-        .service(
-            resource("/api/admin/connections/{id}", "DELETE").route(web::delete().to(admin::close)),
-        )
-        // A group's name has a slash, which may be written as it is.
-        .service(
-            resource("/api/admin/groups/{group:.+}", "GET").route(web::get().to(admin::members)),
-        )
-        .service(resource("/healthz", "GET").route(web::get().to(health::alive)))
-        .service(resource("/readyz", "GET").route(web::get().to(health::ready)))
-        .service(resource("/metrics", "GET").route(web::get().to(metrics::page)))
-        .service(resource("/demo/personas", "GET").route(web::get().to(demo::personas)))
-        .default_service(web::to(static_files::serve));
+    for endpoint in endpoints() {
+        endpoint.mount(config);
+    }
+    config.default_service(web::to(static_files::serve));
 }
 
-/// A path whose other methods are refused, with the ones that it has.
-fn resource(path: &str, allow: &'static str) -> actix_web::Resource {
-    let refuse = move || async move {
-        Err::<actix_web::HttpResponse, Problem>(Problem::method_not_allowed(allow))
+/// Every path but the page's files, each method with its description.
+fn endpoints() -> Vec<Endpoint> {
+    use description::{
+        about, admin as of_admin, contractors as of_contractors, events as of_events,
+        jobs as of_jobs,
     };
-    web::resource(path).default_service(web::to(refuse))
+    vec![
+        Endpoint::at("/api/jobs")
+            .get(jobs::list, of_jobs::list)
+            .post(jobs::create, of_jobs::create),
+        Endpoint::at("/api/jobs/{id}").get(jobs::get, of_jobs::get),
+        Endpoint::at("/api/jobs/{id}/assign").post(jobs::assign, of_jobs::assign),
+        Endpoint::at("/api/jobs/{id}/reschedule").put(jobs::reschedule, of_jobs::reschedule),
+        Endpoint::at("/api/jobs/{id}/cancel").post(jobs::cancel, of_jobs::cancel),
+        Endpoint::at("/api/contractors")
+            .get(contractors::list, of_contractors::list)
+            .post(contractors::create, of_contractors::create),
+        Endpoint::at("/api/contractors/{id}").get(contractors::get, of_contractors::get),
+        Endpoint::at("/api/events").get(events::list, of_events::list),
+        Endpoint::at("/api/admin/connections")
+            .get(admin::connections, of_admin::connections)
+            .delete(admin::close_user, of_admin::close_user),
+        Endpoint::at("/api/admin/connections/{id}").delete(admin::close, of_admin::close),
+        // A group's name has a slash, which may be written as it is.
+        Endpoint::at("/api/admin/groups/{group:.+}").get(admin::members, of_admin::members),
+        Endpoint::at("/healthz").get(health::alive, about::alive),
+        Endpoint::at("/readyz").get(health::ready, about::ready),
+        Endpoint::at("/metrics").get(metrics::page, about::metrics),
+        Endpoint::at("/demo/personas").get(demo::personas, about::personas),
+        Endpoint::at("/openapi.json").get(documents::openapi, about::openapi),
+    ]
 }

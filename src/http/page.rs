@@ -4,6 +4,8 @@ use actix_web::HttpResponse;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use uuid::Uuid;
 
 use crate::jobs::Refusal;
@@ -12,11 +14,26 @@ use crate::store::{PAGE_ROWS_MAX, Page, PageCursor};
 /// Rows of a page when the request does not say.
 const PAGE_ROWS_DEFAULT: usize = 100;
 
-#[derive(Serialize)]
+/// A page of a list.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct PageJson<T> {
+pub(super) struct PageJson<T> {
+    /// The page's rows, in the list's order.
     items: Vec<T>,
+    /// The `cursor` that continues after them; null when there is no more.
+    #[schema(required)]
     next_cursor: Option<String>,
+}
+
+/// How many rows may be asked for.
+pub(super) fn limit_schema() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .description(Some("The most rows of a page."))
+        .minimum(Some(1))
+        .maximum(Some(PAGE_ROWS_MAX))
+        .default(Some(PAGE_ROWS_DEFAULT.into()))
+        .build()
 }
 
 /// A page as the answer, with the last sequence that it contains.

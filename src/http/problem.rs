@@ -6,9 +6,10 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderValue;
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
-use serde_json::Value;
+use utoipa::ToSchema;
 
-use crate::jobs::{FieldError, Refusal};
+use super::code::Code;
+use crate::jobs::{FieldError, Job, JobId, Refusal};
 use crate::pipeline::CommandError;
 use crate::store::StoreError;
 
@@ -19,95 +20,118 @@ const RETRY_AFTER_SECONDS: &str = "1";
 /// An answer that is not what was asked for.
 #[derive(Debug)]
 pub struct Problem {
-    status: StatusCode,
-    code: &'static str,
+    code: Code,
     detail: String,
     errors: Vec<FieldError>,
-    /// A member that only this code has.
-    extension: Option<Box<(&'static str, Value)>>,
-    /// The methods that the path does have.
-    allow: Option<&'static str>,
+    extension: Box<Extension>,
     /// What is the log's to know, and not the caller's.
     cause: Option<String>,
 }
 
-/// The body.
-#[derive(Serialize)]
+/// What some codes say beside the rest.
+#[derive(Debug, Default)]
+struct Extension {
+    /// The methods that the path does have.
+    allow: Option<String>,
+    conflicting_job_ids: Option<Vec<JobId>>,
+    job: Option<Box<Job>>,
+}
+
+/// What went wrong, by RFC 9457.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct ProblemJson<'a> {
+#[schema(as = Problem)]
+pub(super) struct ProblemJson<'a> {
+    /// A name of the kind of problem: `urn:signalbox:problem:` and the code.
     r#type: String,
+    /// The status in words.
     title: &'a str,
+    /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// What went wrong here, for people.
     detail: &'a str,
+    /// The path that was called.
     instance: &'a str,
+    #[schema(value_type = Code)]
     code: &'a str,
+    /// The answer's `X-Request-Id`.
     request_id: &'a str,
+    /// Which fields are out of their bounds.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    #[schema(required = false)]
     errors: &'a [FieldError],
-    #[serde(flatten)]
-    extension: serde_json::Map<String, Value>,
+    /// Of `schedule_conflict`: the jobs that an assigned contractor is busy with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    conflicting_job_ids: Option<&'a [JobId]>,
+    /// Of `version_mismatch`: the job as it is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    job: Option<&'a Job>,
 }
 
 impl Problem {
-    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        let detail = detail.into();
-        Self { status, code, detail, errors: Vec::new(), extension: None, allow: None, cause: None }
+    pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
+        let (detail, extension) = (detail.into(), Box::default());
+        Self { code, detail, errors: Vec::new(), extension, cause: None }
     }
 
     /// The request is not understood.
     pub fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed_request", detail)
+        Self::new(Code::MalformedRequest, detail)
     }
 
     /// Nobody, or nobody that is known.
     #[must_use]
     pub fn unauthenticated() -> Self {
         let detail = "a valid bearer token is needed";
-        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+        Self::new(Code::Unauthenticated, detail)
     }
 
     /// The caller may not do this.
     pub fn forbidden(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+        Self::new(Code::Forbidden, detail)
     }
 
     /// There is no such thing, as far as the caller may know.
     pub fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+        Self::new(Code::NotFound, detail)
     }
 
     /// The path has no such method, but these.
     #[must_use]
-    pub fn method_not_allowed(allow: &'static str) -> Self {
+    pub fn method_not_allowed(allow: impl Into<String>) -> Self {
+        let allow = allow.into();
         let detail = format!("this path has {allow} only");
-        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
-        Self { allow: Some(allow), ..problem }
+        let extension = Box::new(Extension { allow: Some(allow), ..Extension::default() });
+        Self { extension, ..Self::new(Code::MethodNotAllowed, detail) }
     }
 
     /// The body is not JSON.
     #[must_use]
     pub fn unsupported_media_type() -> Self {
         let detail = "the body must be application/json";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+        Self::new(Code::UnsupportedMediaType, detail)
     }
 
     /// The body is too long.
     #[must_use]
     pub fn body_too_large() -> Self {
         let detail = format!("the body has more than {} bytes", super::BODY_BYTES_MAX);
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+        Self::new(Code::BodyTooLarge, detail)
     }
 
     /// Nothing was changed, and later it may work.
     pub fn unavailable(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail)
+        Self::new(Code::StoreUnavailable, detail)
     }
 
     /// The program is wrong; the caller learns nothing but the request's id.
     #[must_use]
     pub fn internal() -> Self {
         let detail = "something went wrong; the request id helps to find it";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+        Self::new(Code::Internal, detail)
     }
 
     /// The same, with what the log is to say about it.
@@ -117,7 +141,7 @@ impl Problem {
 
     /// Whether the program is wrong, and not the caller or the database.
     pub(super) fn is_ours(&self) -> bool {
-        self.status == StatusCode::INTERNAL_SERVER_ERROR
+        self.code.status() == StatusCode::INTERNAL_SERVER_ERROR
     }
 
     /// What the log is to say about it, and the caller is not told.
@@ -128,33 +152,34 @@ impl Problem {
     /// The response, which names the request.
     #[must_use]
     pub fn response(&self, request_id: &str, path: &str) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status);
+        let mut response = HttpResponse::build(self.code.status());
         response.insert_header(("Content-Type", "application/problem+json"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if self.code.status() == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header(("Retry-After", RETRY_AFTER_SECONDS));
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if self.code.status() == StatusCode::UNAUTHORIZED {
             response.insert_header(("WWW-Authenticate", HeaderValue::from_static("Bearer")));
         }
-        if let Some(allow) = self.allow {
-            response.insert_header(("Allow", allow));
+        if let Some(allow) = &self.extension.allow {
+            response.insert_header(("Allow", allow.as_str()));
         }
         response.body(self.body(request_id, path))
     }
 
     /// The response's body.
     pub(super) fn body(&self, request_id: &str, path: &str) -> String {
-        let extension = self.extension.iter().map(|member| (member.0.to_owned(), member.1.clone()));
+        let (code, status) = (self.code.as_str(), self.code.status());
         let body = ProblemJson {
-            r#type: format!("urn:signalbox:problem:{}", self.code),
-            title: self.status.canonical_reason().unwrap_or(self.code),
-            status: self.status.as_u16(),
+            r#type: format!("urn:signalbox:problem:{code}"),
+            title: status.canonical_reason().unwrap_or(code),
+            status: status.as_u16(),
             detail: &self.detail,
             instance: path,
-            code: self.code,
+            code,
             request_id,
             errors: &self.errors,
-            extension: extension.collect(),
+            conflicting_job_ids: self.extension.conflicting_job_ids.as_deref(),
+            job: self.extension.job.as_deref(),
         };
         serde_json::to_string(&body).expect("a problem has string keys only")
     }
@@ -162,13 +187,13 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.detail)
+        write!(f, "{}: {}", self.code.as_str(), self.detail)
     }
 }
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        self.status
+        self.code.status()
     }
 
     /// What every request passes writes the body again with the request's id.
@@ -179,25 +204,13 @@ impl ResponseError for Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let status = match &refusal {
-            Refusal::InvalidField(_) | Refusal::InvalidTimeWindow(_) => StatusCode::BAD_REQUEST,
-            Refusal::Forbidden(_) => StatusCode::FORBIDDEN,
-            Refusal::NotFound(_) => StatusCode::NOT_FOUND,
-            Refusal::ScheduleConflict(_) | Refusal::JobCompleted(_) | Refusal::JobCancelled(_) => {
-                StatusCode::CONFLICT
-            }
-            Refusal::VersionMismatch(_) => StatusCode::PRECONDITION_FAILED,
-            Refusal::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-        };
-        let mut problem = Self::new(status, refusal.code(), refusal.to_string());
+        let mut problem = Self::new(code_of(&refusal), refusal.to_string());
         match refusal {
             Refusal::InvalidField(errors) => problem.errors = errors,
             Refusal::ScheduleConflict(jobs) => {
-                problem.extension = member("conflictingJobIds", &jobs);
+                problem.extension.conflicting_job_ids = Some(jobs);
             }
-            Refusal::VersionMismatch(job) => {
-                problem.extension = member("job", &job);
-            }
+            Refusal::VersionMismatch(job) => problem.extension.job = Some(job),
             Refusal::InvalidTimeWindow(_)
             | Refusal::Forbidden(_)
             | Refusal::NotFound(_)
@@ -209,8 +222,21 @@ impl From<Refusal> for Problem {
     }
 }
 
-fn member(name: &'static str, value: &impl Serialize) -> Option<Box<(&'static str, Value)>> {
-    serde_json::to_value(value).ok().map(|value| Box::new((name, value)))
+/// The refusal's code, with what HTTP makes of it.
+fn code_of(refusal: &Refusal) -> Code {
+    let code = match refusal {
+        Refusal::InvalidField(_) => Code::InvalidField,
+        Refusal::InvalidTimeWindow(_) => Code::InvalidTimeWindow,
+        Refusal::Forbidden(_) => Code::Forbidden,
+        Refusal::NotFound(_) => Code::NotFound,
+        Refusal::ScheduleConflict(_) => Code::ScheduleConflict,
+        Refusal::JobCompleted(_) => Code::JobCompleted,
+        Refusal::JobCancelled(_) => Code::JobCancelled,
+        Refusal::VersionMismatch(_) => Code::VersionMismatch,
+        Refusal::IdempotencyKeyReused => Code::IdempotencyKeyReused,
+    };
+    debug_assert_eq!(code.as_str(), refusal.code(), "HTTP and the hub share their codes");
+    code
 }
 
 impl From<CommandError> for Problem {
@@ -224,7 +250,7 @@ impl From<CommandError> for Problem {
             CommandError::OutcomeUnknown(cause) => {
                 let detail = "the database was lost while it committed; whether the change was \
                               made is not known";
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).because(cause)
+                Self::new(Code::Internal, detail).because(cause)
             }
             CommandError::Internal(cause) => Self::internal().because(cause),
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use tokio::sync::Semaphore;
+use utoipa::ToSchema;
 
 use super::groups;
 use crate::jobs::{Actor, Caller, Refusal, Timestamp};
@@ -37,7 +38,7 @@ pub struct ConnectionFilter(Selection);
 pub struct TooManyQuestions;
 
 /// A page of this node's connections, those that began earlier first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionList {
     /// The connections.
@@ -48,13 +49,14 @@ pub struct ConnectionList {
     /// How many there are, on this page and on others.
     pub total: usize,
     /// Whose connections they are.
+    #[schema(value_type = String)]
     pub node_id: Arc<str>,
     /// Worker threads that did not answer in time: their connections are missing.
     pub silent_workers: usize,
 }
 
 /// A connection, as it was when the node was asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
     /// Its public name.
@@ -66,6 +68,7 @@ pub struct Connection {
     /// As negotiation names it.
     pub transport: &'static str,
     /// `json` or `messagepack`; null before the handshake.
+    #[schema(required)]
     pub protocol: Option<&'static str>,
     /// The groups whose events it gets, sorted.
     pub groups: Vec<String>,
@@ -74,11 +77,12 @@ pub struct Connection {
     /// When its client last sent something, or, where it polls, had a poll open.
     pub last_heard_at: Timestamp,
     /// When its token ends, to the second.
+    #[schema(required)]
     pub token_expires_at: Option<Timestamp>,
 }
 
 /// What waits for a client to read it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Queue {
     /// Messages that wait.
@@ -90,7 +94,7 @@ pub struct Queue {
 }
 
 /// Which nodes were told to close connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Reach {
     /// This one alone.
@@ -100,7 +104,7 @@ pub enum Reach {
 }
 
 /// What became of a request to close connections.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Closed {
     /// How many this node had, and closes.
@@ -110,6 +114,7 @@ pub struct Closed {
     /// How many nodes took it, this one among them.
     pub nodes: usize,
     /// Which node this is.
+    #[schema(value_type = String)]
     pub node_id: Arc<str>,
     /// Worker threads of this node that did not answer in time: what they have may stay
     /// open.

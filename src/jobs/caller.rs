@@ -1,11 +1,14 @@
 //! Who asks, and what they may see and change.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::{Contractor, ContractorId, Job, Region};
+use super::{Contractor, ContractorId, Job, Region, schema};
 
 /// What a caller's token says they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub enum Role {
     /// Sees and changes everything.
@@ -49,14 +52,16 @@ impl Regions {
 }
 
 /// Who made a change, as its event says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Actor {
     /// The token's subject.
+    #[schema(schema_with = schema::subject)]
     pub id: String,
     /// The strongest of the token's roles.
     pub role: Role,
     /// The token's name, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schema::actor_name, required = false)]
     pub name: Option<String>,
 }
 

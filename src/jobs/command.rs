@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{
     ADDRESS_BYTES_MAX, CONTRACTOR_NAME_BYTES_MAX, CONTRACTORS_PER_JOB_MAX, CUSTOMER_BYTES_MAX,
     Caller, ContractorId, EventId, FieldError, JobId, REASON_BYTES_MAX, Refusal, Region,
-    TITLE_BYTES_MAX, Version, Window, bounded_text,
+    TITLE_BYTES_MAX, Version, Window, bounded_text, schema,
 };
 
 /// A command with what surrounds it: who asks, and on which conditions.
@@ -117,67 +118,83 @@ pub struct CreateContractor {
 }
 
 /// The body of a request to create a job.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JobDraft {
-    /// See [`Job::title`](super::Job::title).
+    /// What is to be done.
+    #[schema(schema_with = schema::title)]
     pub title: String,
-    /// See [`Job::customer`](super::Job::customer).
+    /// For whom.
+    #[schema(schema_with = schema::customer)]
     pub customer: String,
-    /// See [`Job::address`](super::Job::address).
+    /// Where.
+    #[schema(schema_with = schema::address)]
     pub address: String,
-    /// A region's name.
+    /// The region that plans it.
+    #[schema(value_type = Region)]
     pub region: String,
     /// A zone of the IANA database.
+    #[schema(schema_with = schema::timezone)]
     pub timezone: String,
     /// RFC 3339.
+    #[schema(schema_with = schema::start)]
     pub start_utc: String,
     /// RFC 3339.
+    #[schema(schema_with = schema::end)]
     pub end_utc: String,
     /// Absent is none.
     #[serde(default)]
+    #[schema(schema_with = schema::contractor_ids)]
     pub contractor_ids: Vec<String>,
 }
 
 /// The body of a request to replace a job's contractors.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AssignRequest {
     /// All who shall carry it out.
+    #[schema(schema_with = schema::contractor_ids)]
     pub contractor_ids: Vec<String>,
 }
 
 /// The body of a request to move a job.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RescheduleRequest {
     /// RFC 3339.
+    #[schema(schema_with = schema::start)]
     pub start_utc: String,
     /// RFC 3339.
+    #[schema(schema_with = schema::end)]
     pub end_utc: String,
     /// Absent, null and blank are the same: none.
     #[serde(default)]
+    #[schema(schema_with = schema::reason_or_null)]
     pub reason: Option<String>,
 }
 
 /// The body of a request to call a job off.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CancelRequest {
     /// Absent, null and blank are the same: none.
     #[serde(default)]
+    #[schema(schema_with = schema::reason_or_null)]
     pub reason: Option<String>,
 }
 
 /// The body of a request to add a contractor.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ContractorDraft {
     /// The name that dispatchers see.
+    #[schema(schema_with = schema::contractor_name)]
     pub name: String,
-    /// A region's name.
+    /// Where the contractor works.
+    #[schema(value_type = Region)]
     pub region: String,
     /// A zone of the IANA database.
+    #[schema(schema_with = schema::timezone)]
     pub timezone: String,
 }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 use super::{
-    Actor, ContractorId, EventId, Job, JobId, Region, Sequence, Timestamp, Version, Window,
+    Actor, ContractorId, EventId, Job, JobId, Region, Sequence, Timestamp, Version, Window, schema,
 };
 
 /// The version of every event's shape.
@@ -19,7 +20,7 @@ pub const EVENT_BYTES_MAX: usize = 2 * 1024;
 pub const NO_REASON: &str = "No reason provided";
 
 /// What happened. The name is also the hub method that clients receive it by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum EventType {
     /// A job was made.
     JobCreated,
@@ -64,37 +65,45 @@ pub struct EventRef {
     pub sequence: Sequence,
 }
 
-/// An immutable fact about a job. Serialises to the flat JSON that clients get,
-/// `type` first, at most [`EVENT_BYTES_MAX`], and is read back from it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// An immutable fact about a job.
+// Serialises to the flat JSON that clients get, `type` first, at most EVENT_BYTES_MAX,
+// and is read back from it. What is written here of it and its fields, clients read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
     /// What happened.
     #[serde(rename = "type")]
     pub event_type: EventType,
     /// [`SCHEMA_VERSION`] when it was made.
+    #[schema(schema_with = schema::schema_version)]
     pub schema_version: u32,
     /// Names the event.
     pub event_id: EventId,
     /// Its place in the order of all; 0 until the transaction has taken one.
+    #[schema(schema_with = schema::sequence)]
     pub sequence: Sequence,
     /// When the change was decided.
     pub occurred_at: Timestamp,
     /// Which job.
     pub job_id: JobId,
     /// The job's version after the change.
+    #[schema(schema_with = schema::version)]
     pub job_version: Version,
     /// The job's region.
     pub region: Region,
     /// The job's contractors after the change.
+    #[schema(schema_with = schema::contractor_ids)]
     pub contractor_ids: Vec<ContractorId>,
     /// The job's title.
+    #[schema(schema_with = schema::title)]
     pub title: String,
     /// The site's time zone.
+    #[schema(schema_with = schema::timezone)]
     pub timezone: String,
     /// Who did it.
     pub actor: Actor,
     /// The id of the request that asked for it.
+    #[schema(schema_with = schema::correlation_id)]
     pub correlation_id: String,
     /// What differs by type.
     #[serde(flatten)]
@@ -102,10 +111,12 @@ pub struct Event {
 }
 
 /// The fields that differ by event type.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged, rename_all_fields = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(untagged)]
 pub enum EventDetail {
     /// Of [`EventType::JobCreated`].
+    #[serde(rename_all = "camelCase")]
+    #[schema(title = "JobCreated")]
     Created {
         /// The window's start.
         start_utc: Timestamp,
@@ -113,15 +124,20 @@ pub enum EventDetail {
         end_utc: Timestamp,
     },
     /// Of [`EventType::JobAssigned`].
+    #[serde(rename_all = "camelCase")]
+    #[schema(title = "JobAssigned")]
     Assigned {
         /// The window's start.
         start_utc: Timestamp,
         /// The window's end.
         end_utc: Timestamp,
         /// Who was assigned before; they are told as well.
+        #[schema(schema_with = schema::previous_contractor_ids)]
         previous_contractor_ids: Vec<ContractorId>,
     },
     /// Of [`EventType::JobRescheduled`].
+    #[serde(rename_all = "camelCase")]
+    #[schema(title = "JobRescheduled")]
     Rescheduled {
         /// The start before.
         previous_start_utc: Timestamp,
@@ -132,15 +148,19 @@ pub enum EventDetail {
         /// The end after.
         new_end_utc: Timestamp,
         /// Why; null when not said.
+        #[schema(schema_with = schema::reason_or_null, required)]
         reason: Option<String>,
     },
     /// Of [`EventType::JobCancelled`].
+    #[serde(rename_all = "camelCase")]
+    #[schema(title = "JobCancelled")]
     Cancelled {
         /// The window's start.
         start_utc: Timestamp,
         /// The window's end.
         end_utc: Timestamp,
         /// Why; [`NO_REASON`] when not said.
+        #[schema(schema_with = schema::reason_or_default)]
         reason: String,
     },
 }

@@ -1,12 +1,16 @@
 //! A job as it stands.
 
+use std::borrow::Cow;
+
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
-use super::{ContractorId, JobId, Region, Timestamp, Version, Window};
+use super::{ContractorId, JobId, Region, Timestamp, Version, Window, schema};
 
 /// Where a job stands in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum JobStatus {
     /// Planned.
@@ -101,24 +105,54 @@ impl Serialize for Job {
     }
 }
 
-/// The JSON form, for reading a stored receipt back.
-#[derive(Deserialize)]
+/// A piece of work at a customer's site.
+// The JSON form, for reading a stored receipt back, and for clients to know.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct JobJson {
     id: JobId,
+    #[schema(schema_with = schema::title)]
     title: String,
+    #[schema(schema_with = schema::customer)]
     customer: String,
+    #[schema(schema_with = schema::address)]
     address: String,
+    /// The dispatch area that plans it.
     region: Region,
+    #[schema(schema_with = schema::timezone)]
     timezone: String,
+    /// When its service window begins.
     start_utc: Timestamp,
+    /// When its service window ends; later than it begins.
     end_utc: Timestamp,
+    /// Where it stands.
     status: JobStatus,
+    #[schema(schema_with = schema::contractor_ids)]
     contractor_ids: Vec<ContractorId>,
+    #[schema(schema_with = schema::reason_or_null, required)]
     cancellation_reason: Option<String>,
+    #[schema(schema_with = schema::version)]
     version: Version,
+    /// When it was created.
     created_at: Timestamp,
+    /// When it last changed.
     updated_at: Timestamp,
+}
+
+impl PartialSchema for Job {
+    fn schema() -> RefOr<Schema> {
+        JobJson::schema()
+    }
+}
+
+impl ToSchema for Job {
+    fn name() -> Cow<'static, str> {
+        "Job".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        JobJson::schemas(schemas);
+    }
 }
 
 impl<'de> Deserialize<'de> for Job {

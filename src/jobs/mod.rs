@@ -10,9 +10,11 @@ mod caller;
 mod command;
 mod contractor;
 mod event;
+mod event_schema;
 mod ids;
 mod job;
 mod refusal;
+mod schema;
 mod text;
 mod timestamp;
 mod window;
@@ -28,6 +30,7 @@ pub use event::{
     CommittedEvent, EVENT_BYTES_MAX, Event, EventDetail, EventRef, EventType, NO_REASON,
     SCHEMA_VERSION, contractor_group, dispatch_group,
 };
+pub use event_schema::AnyEvent;
 pub use ids::{ContractorId, EventId, JobId, Region, Sequence, Version};
 pub use job::{Job, JobStatus};
 pub use refusal::{FieldError, Receipt, Refusal, Subject};

@@ -1,11 +1,12 @@
 //! What the rules forbid, and what they granted.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Contractor, EventRef, Job, JobId};
 
 /// A field of a request, and what is wrong with it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// The field as the request names it.
     pub field: &'static str,

@@ -1,9 +1,14 @@
 //! Points in time, as the API writes them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::schema;
 
 /// A point in time in whole milliseconds, written as RFC 3339 in UTC with `Z`
 /// (`2026-03-01T09:00:00.000Z`), so that texts sort as the times do.
@@ -78,6 +83,18 @@ impl<'de> Deserialize<'de> for Timestamp {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text)
             .ok_or_else(|| serde::de::Error::custom(format!("'{text}' is not an RFC 3339 time")))
+    }
+}
+
+impl PartialSchema for Timestamp {
+    fn schema() -> RefOr<Schema> {
+        schema::timestamp().into()
+    }
+}
+
+impl ToSchema for Timestamp {
+    fn name() -> Cow<'static, str> {
+        "Timestamp".into()
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::jobs::Sequence;
 
 /// The state of a part of the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum PartState {
     /// It does what it is for.

@@ -2,6 +2,7 @@
 
 mod changes;
 mod conditions;
+mod description;
 mod lists;
 mod metrics;
 mod refusals;
