@@ -1,9 +1,11 @@
 //! The commands, a file each.
 
+pub mod backup;
 pub mod config;
 pub mod databases;
 pub mod demo;
 pub mod events;
+pub mod health;
 pub mod manual;
 pub mod migrate;
 mod run;
@@ -38,12 +40,16 @@ pub enum Command {
     ///
     /// Exits with 0 if they are, 1 if there are faults, 2 if it cannot be told.
     Verify(verify::VerifyArgs),
+    /// Copy the SQLite files of a server that may go on running, and check the copy
+    Backup(backup::BackupArgs),
     /// Read the event log
     #[command(subcommand)]
     Events(events::EventsCommand),
     /// Look at the settings of a server
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Ask a running server whether it is well; exits with 0 if it is
+    Health(health::HealthArgs),
     /// Print what a shell needs to complete commands and flags
     Completions(manual::CompletionsArgs),
     /// Print the manual page

@@ -8,6 +8,7 @@
 //! URL: `sqlite/` for files, `postgres/` for a server that several nodes share. What the
 //! two have in common stands here; how they differ is in their folders.
 
+mod backup;
 mod columns;
 mod commit;
 mod error;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 use ::uuid::Uuid;
 
+pub use backup::{JOBS_FILE, LOG_FILE, back_up};
 pub use commit::{CommitTransaction, Committed, StoredAnswer, commit_batch};
 pub use records::{
     Counted, EventRecord, GroupFault, JobRecord, JobRecords, LogRecords, Overlap, StaleAssignment,

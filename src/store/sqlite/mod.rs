@@ -4,6 +4,7 @@
 //! ([`connection`]). A batch of commands is in [`commit`]; what is read, in a module
 //! per subject; what the tables are, in [`schema`] and the migrations.
 
+mod backup;
 mod checkpoint;
 mod commit;
 mod connection;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use r2d2::ManageConnection;
 
+pub(super) use self::backup::{copy, cut_log_behind_jobs};
 use self::connection::{Database, Durability, FileIdentity, FileManager, Preparation};
 use self::event_log::SqliteEventLog;
 use self::gate::Gate;

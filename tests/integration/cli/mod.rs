@@ -1,8 +1,10 @@
 //! The commands that read a server's databases, as the real program in processes of
 //! their own.
 
+mod backup;
 mod config;
 mod events;
+mod health;
 mod manual;
 mod verify;
 

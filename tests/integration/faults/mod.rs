@@ -6,6 +6,7 @@
 //! ([`Outcome`](outcome::Outcome)). Each prints what it counted; `--no-capture` shows it.
 //! Random numbers come from a seed that is printed and can be given again.
 
+mod backup;
 mod clock;
 mod database_trouble;
 mod disk;

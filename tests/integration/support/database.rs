@@ -203,6 +203,14 @@ pub struct JobVersion {
 }
 
 #[derive(QueryableByName)]
+struct UnloggedEvent {
+    #[diesel(sql_type = BigInt)]
+    sequence: i64,
+    #[diesel(sql_type = Text)]
+    event_id: String,
+}
+
+#[derive(QueryableByName)]
 struct Number {
     #[diesel(sql_type = BigInt)]
     number: i64,
@@ -222,6 +230,14 @@ impl Database {
                     CAST(payload AS TEXT) AS payload, node_id
              FROM event_log ORDER BY sequence",
         )
+    }
+
+    /// Sequences and ids of the events that are not logged, in order.
+    pub fn outbox(&mut self) -> Vec<(i64, String)> {
+        let rows: Vec<UnloggedEvent> = self.rows(
+            "SELECT sequence, CAST(event_id AS TEXT) AS event_id FROM outbox ORDER BY sequence",
+        );
+        rows.into_iter().map(|row| (row.sequence, row.event_id)).collect()
     }
 
     /// The times of the whole log, in the same order.

@@ -135,7 +135,7 @@ impl Drop for Postgres {
 }
 
 /// The newest PostgreSQL's program of this name, where Debian's package puts it.
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").expect("scripts/setup installs PostgreSQL");
     let versions = versions.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let newest: u32 = versions.max().expect("a version of PostgreSQL");
