@@ -87,9 +87,16 @@ settings! {
     /// [default: none]
     #[arg(long, env = "SIGNALBOX_REDIS_URL", value_name = "URL")]
     redis_url: String => Option<String>, as_given, url_if_set;
+    // Sign-in.
     /// The secret that HS256 tokens are signed with, at least 32 bytes
     #[arg(long, env = "SIGNALBOX_JWT_SECRET", value_name = "SECRET", hide_env_values = true)]
     jwt_secret: String => Option<String>, as_given, masked;
+    /// File or URL of the public keys that RS256, ES256 and EdDSA tokens are signed with
+    #[arg(long, env = "SIGNALBOX_JWKS", value_name = "FILE|URL")]
+    jwks: String => Option<String>, as_given, url_if_set;
+    /// By how many seconds an issuer's clock may be ahead [default: 30]
+    #[arg(long, env = "SIGNALBOX_JWT_CLOCK_SKEW_SECONDS", value_name = "SECONDS")]
+    jwt_clock_skew_seconds: u64 => u64, |it| it.unwrap_or(30), |it| Some(number(*it));
     /// The issuer that tokens must name [default: not checked]
     #[arg(long, env = "SIGNALBOX_JWT_ISSUER", value_name = "ISSUER")]
     jwt_issuer: String => Option<String>, as_given, text_if_set;

@@ -15,7 +15,7 @@ use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, HttpMessage as _, HttpRequest, HttpServer, web};
 use tokio::sync::Semaphore;
 
-use crate::auth::{AuthConfig, Authenticator, WeakSecret, bearer_token};
+use crate::auth::{AuthConfig, AuthFault, Authenticator, Denial, bearer_token};
 use crate::http::{self, DemoAccess, HttpState, Origins};
 use crate::hub::{Connections, DispatchHub, HUB_PATHS, HubParts, Presence, PresenceTask};
 use crate::jobs::Caller;
@@ -48,7 +48,8 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
-    /// What of it could not be used, a line each. Asks no database and opens nothing.
+    /// What of it could not be used, a line each. Asks nobody, and opens nothing but a file
+    /// of keys.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
@@ -58,7 +59,11 @@ impl ServerConfig {
         let address = self.listen.to_socket_addrs();
         look("listen", address.err().map(|error| format!("'{}': {error}", self.listen)));
         look("database", store::check(&self.store).err().map(|error| error.to_string()));
-        look("jwt_secret", Authenticator::new(&self.auth).err().map(|error| error.to_string()));
+        for (name, fault) in self.auth.faults() {
+            look(name, Some(fault.to_string()));
+        }
+        let is_wide = self.auth.clock_skew > CLOCK_SKEW_MAX;
+        look("jwt_clock_skew_seconds", is_wide.then(|| "is more than 300".to_owned()));
         for origin in self.origins.allowed() {
             look("allowed_origins", http::origin_fault(origin));
         }
@@ -73,15 +78,18 @@ impl ServerConfig {
 /// A shorter stop could not even say goodbye.
 const STOP_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
+/// Clocks that are further apart are wrong, and not to be tolerated.
+const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
+
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Tokens could be forged.
+    /// Tokens cannot be checked, or could be forged.
     #[error(transparent)]
-    Secret(#[from] WeakSecret),
+    Auth(#[from] AuthFault),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {error}")]
     Listen {
@@ -162,32 +170,41 @@ fn hub_server(
     authenticator: Authenticator,
     parts: Arc<OnceLock<HubParts>>,
 ) -> HubServer<DispatchHub> {
-    let authenticate = move |request: &HttpRequest| {
-        identify(request, &authenticator).ok_or(StatusCode::UNAUTHORIZED)
-    };
+    let authenticate =
+        move |request: &HttpRequest| identify(request.clone(), authenticator.clone());
     // The pipeline needs the hub's handle, and the hub's methods need the pipeline; they
     // are made when the first worker starts, and by then it runs.
     let make_hub = move || DispatchHub::new(parts.get().expect("the pipeline runs").clone());
     HubServer::new(options, authenticate, make_hub)
 }
 
-/// The caller of a hub request. Browsers cannot set headers on every kind of it, so
-/// the token may stand in the query instead; the header wins.
-fn identify(request: &HttpRequest, authenticator: &Authenticator) -> Option<Identity<Arc<Caller>>> {
+/// The caller of a hub request. Browsers cannot set headers on every kind of it, so the
+/// token may stand in the query instead; the header wins.
+async fn identify(
+    request: HttpRequest,
+    authenticator: Authenticator,
+) -> Result<Identity<Arc<Caller>>, StatusCode> {
     let query;
     let token = match request.headers().get(AUTHORIZATION) {
-        Some(header) => bearer_token(header.to_str().ok()?)?,
+        Some(header) => header.to_str().ok().and_then(bearer_token),
         None => {
-            query = web::Query::<Vec<(String, String)>>::from_query(request.query_string()).ok()?;
-            let (_, token) = query.iter().find(|(name, _)| name == "access_token")?;
-            token
+            query = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
+            let mut pairs = query.iter().flat_map(|pairs| pairs.iter());
+            pairs.find(|(name, _)| name == "access_token").map(|(_, token)| token.as_str())
         }
     };
-    let proved = authenticator.authenticate(token).ok()?;
+    let proved = authenticator.authenticate(token.ok_or(StatusCode::UNAUTHORIZED)?).await;
+    let proved = proved.map_err(|denial| {
+        log::debug!(error:% = denial; "a token was refused");
+        match denial {
+            Denial::Refused(_) => StatusCode::UNAUTHORIZED,
+            Denial::KeysUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    })?;
     // Whoever writes down the request wants to know.
     request.extensions_mut().insert(Arc::clone(&proved.caller));
     let user_id = Some(proved.caller.actor.id.clone());
-    Some(Identity { user: proved.caller, user_id, expires_at: Some(proved.expires_at) })
+    Ok(Identity { user: proved.caller, user_id, expires_at: Some(proved.expires_at) })
 }
 
 fn listen(

@@ -53,7 +53,7 @@ pub fn run(args: DemoArgs) -> Outcome {
             node_id: "demo".to_owned(),
             migrate: true,
         },
-        auth: AuthConfig { secret: secret.clone(), issuer: None, audience: None },
+        auth: AuthConfig { secret: Some(secret.clone()), ..AuthConfig::default() },
         origins: Origins::default().loopback_only(),
         demo: Some(Arc::new(access)),
         pipeline: PipelineConfig::default(),

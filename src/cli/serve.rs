@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Outcome, run};
-use crate::auth::AuthConfig;
+use crate::auth::{AuthConfig, JwksConfig};
 use crate::config::{ConfigError, PartialSettings, Settings};
 use crate::http::Origins;
 use crate::hub;
@@ -66,10 +66,6 @@ pub fn run(args: Box<ServeArgs>) -> Outcome {
 
 /// The server that these settings ask for.
 pub(super) fn server_config(settings: Settings, migrate: bool) -> Result<ServerConfig, String> {
-    let secret = settings.jwt_secret.ok_or(
-        "no key to check tokens with: set --jwt-secret or SIGNALBOX_JWT_SECRET to a secret of at \
-         least 32 bytes, or try `signalbox demo`",
-    )?;
     let is_shared = settings.database_url.starts_with("postgres");
     if settings.redis_url.is_some() && !is_shared {
         return Err(
@@ -86,7 +82,13 @@ pub(super) fn server_config(settings: Settings, migrate: bool) -> Result<ServerC
             node_id: settings.node_id,
             migrate,
         },
-        auth: AuthConfig { secret, issuer: settings.jwt_issuer, audience: settings.jwt_audience },
+        auth: AuthConfig {
+            secret: settings.jwt_secret,
+            jwks: settings.jwks.map(JwksConfig::new),
+            issuer: settings.jwt_issuer,
+            audience: settings.jwt_audience,
+            clock_skew: Duration::from_secs(settings.jwt_clock_skew_seconds),
+        },
         origins: Origins::new(settings.allowed_origins),
         demo: None,
         pipeline: PipelineConfig {

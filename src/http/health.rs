@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::HttpState;
+use crate::auth::KeysState;
 use crate::pipeline::{PartState, blocking};
 
 /// How long a database may take to answer until it counts as down.
@@ -31,6 +32,9 @@ pub(super) struct Readiness {
     event_log: PartState,
     /// The link between nodes.
     backplane: PartState,
+    /// The issuer's keys that tokens are checked with; absent where none are configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sign_in_keys: Option<PartState>,
 }
 
 /// Answers whenever the process can answer at all.
@@ -38,7 +42,8 @@ pub(super) async fn alive() -> HttpResponse {
     HttpResponse::Ok().json(Health { status: PartState::Up })
 }
 
-/// 200 when commands can be served, which needs the job store alone; 503 otherwise.
+/// 200 when commands can be served, which needs the job store, and something to check
+/// callers' tokens with; 503 otherwise.
 pub(super) async fn ready(state: web::Data<HttpState>) -> HttpResponse {
     let (jobs, log) = (state.store.jobs.clone(), state.store.log.clone());
     let jobs = timeout(ANSWER_TIME_MAX, blocking(move || jobs.ping()));
@@ -51,13 +56,23 @@ pub(super) async fn ready(state: web::Data<HttpState>) -> HttpResponse {
     };
     let has_begun = state.progress.has_begun();
     let job_store = if has_begun { job_store } else { PartState::Down };
-    let can_serve = job_store == PartState::Up;
+    let sign_in_keys = state.authenticator.keys().map(|report| keys_state(report.state));
+    let knows_callers = state.authenticator.has_secret() || sign_in_keys != Some(PartState::Down);
+    let can_serve = job_store == PartState::Up && knows_callers;
     let backplane = state.progress.backplane_state();
-    let body = Readiness { ready: can_serve, job_store, event_log, backplane };
+    let body = Readiness { ready: can_serve, job_store, event_log, backplane, sign_in_keys };
     if can_serve {
         HttpResponse::Ok().json(body)
     } else {
         HttpResponse::ServiceUnavailable().insert_header(("Retry-After", "1")).json(body)
+    }
+}
+
+fn keys_state(state: KeysState) -> PartState {
+    match state {
+        KeysState::Current => PartState::Up,
+        KeysState::Kept => PartState::Degraded,
+        KeysState::Missing => PartState::Down,
     }
 }
 

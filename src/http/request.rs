@@ -1,6 +1,5 @@
 //! What surrounds a request: its id, its caller, its body and its conditions.
 
-use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use tokio::time::timeout;
 
 use super::problem::Problem;
 use super::{BODY_BYTES_MAX, HttpState};
-use crate::auth::bearer_token;
+use crate::auth::{Denial, bearer_token};
 use crate::jobs::{
     CORRELATION_ID_BYTES_MAX, Caller, Command, CommandRequest, EventId, Idempotency, Receipt,
     Version,
@@ -53,14 +52,15 @@ pub(super) struct Authenticated(pub(super) Arc<Caller>);
 
 impl FromRequest for Authenticated {
     type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(authenticate(request))
+        let request = request.clone();
+        Box::pin(async move { authenticate(&request).await })
     }
 }
 
-fn authenticate(request: &HttpRequest) -> Result<Authenticated, Problem> {
+async fn authenticate(request: &HttpRequest) -> Result<Authenticated, Problem> {
     let state = request.app_data::<web::Data<HttpState>>().ok_or_else(Problem::internal)?;
     let token = request
         .headers()
@@ -68,15 +68,18 @@ fn authenticate(request: &HttpRequest) -> Result<Authenticated, Problem> {
         .and_then(|value| value.to_str().ok())
         .and_then(bearer_token)
         .ok_or_else(Problem::unauthenticated)?;
-    match state.authenticator.authenticate(token) {
+    match state.authenticator.authenticate(token).await {
         Ok(proved) => {
             // Whoever writes down the request wants to know.
             request.extensions_mut().insert(Arc::clone(&proved.caller));
             Ok(Authenticated(proved.caller))
         }
-        Err(error) => {
-            log::debug!(error:%; "a token was refused");
-            Err(Problem::unauthenticated())
+        Err(denial) => {
+            log::debug!(error:% = denial; "a token was refused");
+            Err(match denial {
+                Denial::Refused(_) => Problem::unauthenticated(),
+                Denial::KeysUnavailable => Problem::unavailable("tokens cannot be checked for now"),
+            })
         }
     }
 }

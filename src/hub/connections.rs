@@ -293,7 +293,9 @@ mod tests {
 
     #[actix_web::test]
     async fn so_many_questions_wait_and_a_further_one_is_refused() {
-        let authenticate = |_: &actix_web::HttpRequest| Err(actix_web::http::StatusCode::FORBIDDEN);
+        let authenticate = |_: &actix_web::HttpRequest| {
+            std::future::ready(Err(actix_web::http::StatusCode::FORBIDDEN))
+        };
         let unmounted: HubServer<DispatchHub> =
             HubServer::new(HubOptions::default(), authenticate, || unreachable!("not mounted"));
         let connections = Connections::new(unmounted.handle(), OtherNodes::default(), "test");

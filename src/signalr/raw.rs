@@ -121,12 +121,16 @@ impl<U: 'static> ConnectionServer<U> {
     /// Mounted nowhere yet. `authenticate` sees every request, and refuses by status;
     /// `handler` runs once per connection. Stateful reconnect needs a protocol that
     /// knows of it, so there is none here.
-    pub fn new<F: Future<Output = ()> + 'static>(
+    pub fn new<A, F>(
         options: ConnectionOptions,
         format: TransferFormat,
-        authenticate: impl Fn(&HttpRequest) -> Result<Identity<U>, StatusCode> + Send + Sync + 'static,
+        authenticate: impl Fn(&HttpRequest) -> A + Send + Sync + 'static,
         handler: impl Fn(RawConnection<U>) -> F + Send + Sync + 'static,
-    ) -> Self {
+    ) -> Self
+    where
+        A: Future<Output = Result<Identity<U>, StatusCode>> + 'static,
+        F: Future<Output = ()> + 'static,
+    {
         let options = ConnectionOptions { stateful_reconnect: false, ..options };
         Self {
             setup: Arc::new(EndpointSetup::new(&options, authenticate)),

@@ -37,12 +37,14 @@ const LAYERS: [(&str, &[&str]); 12] = [
 ];
 
 /// Crates that only some places may name: (crate, places).
-const CONFINED: [(&str, &[&str]); 7] = [
+const CONFINED: [(&str, &[&str]); 9] = [
     ("diesel", &["store/"]),
     ("actix_web_actors", &["signalr/transport/websocket.rs"]),
     ("redis", &["pipeline/backplane.rs"]),
     ("prometheus", &["pipeline/metrics/"]),
     ("jsonwebtoken", &["auth/"]),
+    ("ring", &["auth/signatures.rs"]),
+    ("ureq", &["auth/"]),
     ("rust_embed", &["http/static_files.rs"]),
     ("actix", &["signalr/", "pipeline/"]),
 ];

@@ -1,6 +1,7 @@
 //! One binary for all tests that need more than one module: a link is the slow part.
 
 mod admin;
+mod auth;
 mod authorisation;
 mod cli;
 mod dependencies;

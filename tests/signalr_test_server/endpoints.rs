@@ -1,5 +1,6 @@
 //! What is mounted where, and who may enter.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use actix_web::body::MessageBody;
@@ -57,10 +58,11 @@ impl Servers {
         let (keys, shared) = (Arc::clone(state), Arc::clone(state));
         let hub = HubServer::new(
             options.clone(),
-            move |request| authenticate(request, &keys),
+            move |request| ready(authenticate(request, &keys)),
             move || TestHub::new(Arc::clone(&shared)),
         );
-        let nobody = |_: &HttpRequest| Ok(Identity { user: (), user_id: None, expires_at: None });
+        let nobody =
+            |_: &HttpRequest| ready(Ok(Identity { user: (), user_id: None, expires_at: None }));
         let echo = ConnectionServer::new(all.clone(), TransferFormat::Text, nobody, send_back);
         Self { hub, echo, endpoints }
     }

@@ -10,6 +10,7 @@ use actix_web::dev::Extensions;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
 use actix_web::{HttpRequest, HttpResponse, guard, web};
+use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use socket2::{SockRef, Socket};
 use tokio::sync::oneshot;
 
@@ -46,7 +47,8 @@ impl<U> Identity<U> {
     }
 }
 
-type Authenticate<U> = dyn Fn(&HttpRequest) -> Result<Identity<U>, StatusCode> + Send + Sync;
+type Authenticate<U> =
+    dyn Fn(&HttpRequest) -> LocalBoxFuture<'static, Result<Identity<U>, StatusCode>> + Send + Sync;
 
 /// What the endpoints of all worker threads share.
 pub(in crate::signalr) struct EndpointSetup<U> {
@@ -65,12 +67,15 @@ pub(in crate::signalr) struct Accepted<U> {
 impl<U: 'static> EndpointSetup<U> {
     /// `authenticate` sees every request, and refuses by status. The bounds of all
     /// endpoints together are those of `options`.
-    pub(in crate::signalr) fn new(
+    pub(in crate::signalr) fn new<F>(
         options: &ConnectionOptions,
-        authenticate: impl Fn(&HttpRequest) -> Result<Identity<U>, StatusCode> + Send + Sync + 'static,
-    ) -> Self {
+        authenticate: impl Fn(&HttpRequest) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Identity<U>, StatusCode>> + 'static,
+    {
         Self {
-            authenticate: Box::new(authenticate),
+            authenticate: Box::new(move |request| authenticate(request).boxed_local()),
             registry: Arc::new(Registry::new(options)),
             counts: Arc::default(),
         }
@@ -110,8 +115,8 @@ impl<U: 'static> Endpoint<U> {
         config.service(
             web::resource([format!("{path}/negotiate"), format!("{path}/negotiate/")])
                 .route(web::route().guard(guard::Post()).to(move |request: HttpRequest| {
-                    let answer = negotiate.negotiate(&request);
-                    async move { answer }
+                    let endpoint = Rc::clone(&negotiate);
+                    async move { endpoint.negotiate(&request).await }
                 }))
                 .default_service(web::to(method_not_allowed)),
         );
@@ -123,10 +128,10 @@ impl<U: 'static> Endpoint<U> {
         ));
     }
 
-    fn negotiate(&self, request: &HttpRequest) -> HttpResponse {
-        let identity = match (self.setup.authenticate)(request) {
+    async fn negotiate(&self, request: &HttpRequest) -> HttpResponse {
+        let identity = match (self.setup.authenticate)(request).await {
             Ok(identity) => identity,
-            Err(status) => return HttpResponse::new(status),
+            Err(status) => return Refusal::Status(status).into_response(),
         };
         let target = self.options.redirect.as_ref().and_then(|redirect| redirect.target(request));
         if let Some(target) = target {
@@ -149,9 +154,9 @@ impl<U: 'static> Endpoint<U> {
     }
 
     async fn serve(&self, request: HttpRequest, payload: web::Payload) -> HttpResponse {
-        let identity = match (self.setup.authenticate)(&request) {
+        let identity = match (self.setup.authenticate)(&request).await {
             Ok(identity) => identity,
-            Err(status) => return HttpResponse::new(status),
+            Err(status) => return Refusal::Status(status).into_response(),
         };
         let query = Query::of(&request);
         let token = query.get("id");

@@ -60,18 +60,27 @@ impl Refusal {
             }
             Self::Taken => return HttpResponse::Conflict().finish(),
             Self::BrokenBody => return HttpResponse::BadRequest().finish(),
-            Self::Status(status) => return HttpResponse::new(status),
+            Self::Status(status) => {
+                let mut response = HttpResponse::build(status);
+                if status == StatusCode::SERVICE_UNAVAILABLE {
+                    response.insert_header(RETRY_AFTER);
+                }
+                return response.finish();
+            }
             Self::Full(full) => {
                 let status = match full {
                     Full::Server => StatusCode::SERVICE_UNAVAILABLE,
                     Full::User => StatusCode::TOO_MANY_REQUESTS,
                 };
-                return HttpResponse::build(status).insert_header(("Retry-After", "1")).finish();
+                return HttpResponse::build(status).insert_header(RETRY_AFTER).finish();
             }
         };
         HttpResponse::build(status).insert_header(PLAIN_TEXT).body(text)
     }
 }
+
+/// What is full or away now may not be in a second.
+const RETRY_AFTER: (&str, &str) = ("Retry-After", "1");
 
 pub(super) const PLAIN_TEXT: (&str, &str) = ("Content-Type", "text/plain");
 

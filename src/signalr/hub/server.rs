@@ -36,14 +36,14 @@ impl<H: Hub> Clone for HubServer<H> {
 impl<H: Hub> HubServer<H> {
     /// A hub that is mounted nowhere yet. `authenticate` sees every request, and
     /// refuses by status; `make_hub` runs once per worker thread.
-    pub fn new(
+    pub fn new<F>(
         options: HubOptions,
-        authenticate: impl Fn(&HttpRequest) -> Result<Identity<H::User>, StatusCode>
-        + Send
-        + Sync
-        + 'static,
+        authenticate: impl Fn(&HttpRequest) -> F + Send + Sync + 'static,
         make_hub: impl Fn() -> H + Send + Sync + 'static,
-    ) -> Self {
+    ) -> Self
+    where
+        F: Future<Output = Result<Identity<H::User>, StatusCode>> + 'static,
+    {
         let setup = Arc::new(EndpointSetup::new(&options.connection, authenticate));
         let handle = HubHandle::new(options.publications_max, Arc::clone(setup.counts()));
         let make_hub = Box::new(make_hub);

@@ -2,6 +2,7 @@
 
 pub mod database;
 pub mod http_client;
+pub mod issuer;
 pub mod polling;
 pub mod postgres;
 pub mod program;

@@ -36,6 +36,8 @@ pub struct SiteOptions {
     /// The log's own database.
     pub event_log: Option<TestDatabase>,
     pub origins: Origins,
+    /// Who may sign tokens; whoever has the tests' secret.
+    pub auth: AuthConfig,
 }
 
 impl Default for SiteOptions {
@@ -47,7 +49,8 @@ impl Default for SiteOptions {
             ..PipelineConfig::default()
         };
         let (hub, origins) = (HubOptions::default(), Origins::default());
-        Self { pipeline, hub, event_log: None, origins }
+        let auth = AuthConfig { secret: Some(SECRET.to_owned()), ..AuthConfig::default() };
+        Self { pipeline, hub, event_log: None, origins, auth }
     }
 }
 
@@ -80,7 +83,7 @@ impl Site {
                 node_id: "test".to_owned(),
                 migrate: true,
             },
-            auth: AuthConfig { secret: SECRET.to_owned(), issuer: None, audience: None },
+            auth: options.auth,
             origins: options.origins,
             demo: None,
             pipeline: options.pipeline,
