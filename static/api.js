@@ -3,25 +3,13 @@
  * the server's own code, or `unreachable` when no answer came.
  */
 
+/** @typedef {import("signalbox-api").Job} Job */
+/** @typedef {import("signalbox-api").Contractor} Contractor */
 /**
- * @typedef {object} Job
- * @property {string} id
- * @property {string} title
- * @property {string} customer
- * @property {string} address
- * @property {string} region
- * @property {string} timezone
- * @property {string} startUtc
- * @property {string} endUtc
- * @property {string} status
- * @property {string[]} contractorIds
- * @property {string | null} cancellationReason
- * @property {number} version
- * @property {string} createdAt
- * @property {string} updatedAt
+ * A problem, or what is known of it: also one whose code only the page has.
+ *
+ * @typedef {Omit<Partial<import("signalbox-api").Problem>, "code"> & { code?: string }} Problem
  */
-
-/** @typedef {{ id: string, name: string, region: string, timezone: string }} Contractor */
 
 const TIMEOUT_MS = 15000;
 const PAGE_ROWS = 500;
@@ -29,7 +17,7 @@ const PAGE_ROWS = 500;
 export class ApiError extends Error {
   /**
    * @param {number} status 0 when no answer came
-   * @param {Record<string, any>} problem
+   * @param {Problem} problem
    */
   constructor(status, problem) {
     super(problem.detail || problem.title || `the server answered ${status}`);

@@ -3,17 +3,7 @@
  * people, and it is gone when the tab is closed.
  */
 
-/**
- * @typedef {object} Persona
- * @property {string} id
- * @property {string} name
- * @property {string} role
- * @property {string[]} regions
- * @property {string | null} contractorId
- * @property {string} timezone
- * @property {string} token
- * @property {string} expiresAt
- */
+/** @typedef {import("signalbox-api").Persona} Persona */
 
 /**
  * @typedef {object} Session

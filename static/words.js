@@ -132,7 +132,7 @@ export function problemWords(error, known) {
     default:
       return {
         text: "Not saved: the server could not do it.",
-        details: [error.message, problem.requestId && `Request ${problem.requestId}`].filter(Boolean),
+        details: problem.requestId ? [error.message, `Request ${problem.requestId}`] : [error.message],
       };
   }
 }

@@ -6,29 +6,7 @@
 
 /** @typedef {import("../api.js").Job} Job */
 
-/**
- * An event, with the fields of every type.
- *
- * @typedef {object} JobEvent
- * @property {"JobCreated" | "JobAssigned" | "JobRescheduled" | "JobCancelled"} type
- * @property {number} sequence
- * @property {string} occurredAt
- * @property {string} jobId
- * @property {number} jobVersion
- * @property {string} region
- * @property {string[]} contractorIds
- * @property {string} title
- * @property {string} timezone
- * @property {{ id: string, role: string, name?: string }} actor
- * @property {string} [startUtc]
- * @property {string} [endUtc]
- * @property {string[]} [previousContractorIds]
- * @property {string} [previousStartUtc]
- * @property {string} [previousEndUtc]
- * @property {string} [newStartUtc]
- * @property {string} [newEndUtc]
- * @property {string | null} [reason]
- */
+/** @typedef {import("signalbox-api").Event} JobEvent */
 
 /** What a cancellation without a reason says. */
 const NO_REASON = "No reason provided";
@@ -150,13 +128,15 @@ export class Jobs {
 /** @param {Job} job @param {JobEvent} event @returns {Job} */
 function changed(job, event) {
   const isCancelled = event.type === "JobCancelled";
+  const [startUtc, endUtc] =
+    event.type === "JobRescheduled" ? [event.newStartUtc, event.newEndUtc] : [event.startUtc, event.endUtc];
   return {
     ...job,
     title: event.title,
     timezone: event.timezone,
     contractorIds: event.contractorIds,
-    startUtc: event.newStartUtc ?? event.startUtc ?? job.startUtc,
-    endUtc: event.newEndUtc ?? event.endUtc ?? job.endUtc,
+    startUtc,
+    endUtc,
     status: isCancelled ? "cancelled" : job.status,
     cancellationReason: isCancelled ? givenReason(event) : job.cancellationReason,
     version: event.jobVersion,
@@ -166,5 +146,6 @@ function changed(job, event) {
 
 /** The reason that somebody gave; null when nobody did. @param {JobEvent} event */
 export function givenReason(event) {
-  return event.reason && event.reason !== NO_REASON ? event.reason : null;
+  const reason = "reason" in event ? event.reason : null;
+  return reason && reason !== NO_REASON ? reason : null;
 }

@@ -6,7 +6,7 @@ use utoipa::ToSchema as _;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder};
-use utoipa::openapi::{Ref, RefOr, Response, ResponseBuilder, Schema};
+use utoipa::openapi::{Ref, RefOr, Response, ResponseBuilder, Schema, Type};
 
 use super::examples;
 use super::headers::{self, Header};
@@ -48,12 +48,12 @@ pub(super) fn components_of_problems() -> Vec<(String, RefOr<Schema>)> {
 
 /// A problem of which status and codes are known.
 fn schema(status: StatusCode, codes: &[Code]) -> Schema {
+    let number = ObjectBuilder::new().schema_type(Type::Integer);
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    let names = codes.iter().map(|code| code.as_str());
     let narrowed = ObjectBuilder::new()
-        .property("status", ObjectBuilder::new().enum_values(Some([status.as_u16()])))
-        .property(
-            "code",
-            ObjectBuilder::new().enum_values(Some(codes.iter().map(|code| code.as_str()))),
-        );
+        .property("status", number.enum_values(Some([status.as_u16()])))
+        .property("code", text.enum_values(Some(names)));
     AllOfBuilder::new()
         .item(Ref::from_schema_name(ProblemJson::name()))
         .item(narrowed)
