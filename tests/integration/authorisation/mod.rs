@@ -7,5 +7,4 @@ mod endpoints;
 mod events;
 mod hub_methods;
 mod leaks;
-mod routes;
 mod scene;
