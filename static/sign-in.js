@@ -6,10 +6,17 @@ import { fetchPersonas, sessionOf, sessionOfToken } from "./session.js";
 /** @typedef {import("./session.js").Persona} Persona */
 /** @typedef {import("./session.js").Session} Session */
 
+/** Whom the board is for, and what it says of them. @type {[string, string][]} */
+const BOARD_ROLES = [["dispatcher", "Dispatchers plan and change jobs"], ["contractor", "Contractors see their own jobs"]];
+
 export class SignIn {
-  /** @param {(session: Session) => void} onSession */
-  constructor(onSession) {
+  /**
+   * @param {(session: Session) => void} onSession
+   * @param {[string, string][]} [roles] whom of a demo this page offers, each with a heading
+   */
+  constructor(onSession, roles = BOARD_ROLES) {
     this.onSession = onSession;
+    this.roles = roles;
     this.root = byId("sign-in");
     byId("sign-in-retry").addEventListener("click", () => void this.show(null));
     byId("token-form").addEventListener("submit", (/** @type {Event} */ event) => {
@@ -57,8 +64,7 @@ export class SignIn {
   /** @param {Persona[]} personas */
   offer(personas) {
     this.state("personas", "This is a demo on made-up data. Choose who you are; open a second tab to be two people at once.");
-    const roles = [["dispatcher", "Dispatchers plan and change jobs"], ["contractor", "Contractors see their own jobs"]];
-    const groups = roles.map(([role, title]) => {
+    const groups = this.roles.map(([role, title]) => {
       const cards = personas.filter((one) => one.role === role).map((one) => this.card(one));
       return element("section", { hidden: cards.length === 0 }, element("h2", {}, title), element("ul", { class: "personas" }, ...cards));
     });

@@ -12,6 +12,7 @@ use crate::config::LogFormat;
 use crate::demo::{personas, sample, simulation};
 use crate::http::{DemoAccess, Origins};
 use crate::hub;
+use crate::jobs::Role;
 use crate::pipeline::PipelineConfig;
 use crate::server::ServerConfig;
 use crate::store::StoreConfig;
@@ -89,11 +90,18 @@ fn check_loopback(listen: &str) -> Outcome {
 
 fn introduce(secret: &str, address: &str) {
     println!("The board, to be opened twice or more, each time as somebody else:");
-    for persona in personas::with_tokens(secret) {
+    let personas = personas::with_tokens(secret);
+    let (admins, others): (Vec<_>, Vec<_>) =
+        personas.iter().partition(|persona| persona.role == Role::Admin.as_str());
+    for persona in others {
         println!("  http://{address}/?persona={:<18} {}", persona.id, persona.name);
     }
+    println!("Who is connected:");
+    for persona in admins {
+        println!("  http://{address}/admin?persona={:<13} {}", persona.id, persona.name);
+    }
     println!("Tokens, for curl and other clients (good for {} hours):", personas::TOKEN_HOURS);
-    for persona in personas::with_tokens(secret).iter().take(2) {
+    for persona in personas.iter().take(2) {
         println!("  {}: {}", persona.id, persona.token);
     }
 }

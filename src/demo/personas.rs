@@ -66,7 +66,8 @@ pub(super) fn planner() -> Caller {
     }
 }
 
-/// Everybody, each with a fresh token: per region its dispatcher and two contractors.
+/// Everybody, each with a fresh token: per region its dispatcher and two contractors, and
+/// an admin.
 #[must_use]
 pub fn with_tokens(secret: &str) -> Vec<Persona> {
     let expires_at = Timestamp::now().saturating_add_millis(TOKEN_HOURS * 60 * 60 * 1000);
@@ -95,6 +96,17 @@ pub fn with_tokens(secret: &str) -> Vec<Persona> {
             personas.push(signed(contractor, secret));
         }
     }
+    let admin = Persona {
+        id: "admin".to_owned(),
+        name: "Ines Duarte".to_owned(),
+        role: Role::Admin.as_str().to_owned(),
+        regions: Vec::new(),
+        contractor_id: None,
+        timezone: chrono_tz::UTC.name().to_owned(),
+        token: String::new(),
+        expires_at,
+    };
+    personas.push(signed(admin, secret));
     personas
 }
 

@@ -16,7 +16,7 @@ pub struct Persona {
     pub id: String,
     /// For people.
     pub name: String,
-    /// `dispatcher` or `contractor`.
+    /// `dispatcher`, `contractor` or `admin`.
     pub role: String,
     /// A dispatcher's regions, or where a contractor works.
     pub regions: Vec<String>,

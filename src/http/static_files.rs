@@ -11,10 +11,12 @@ use super::problem::Problem;
 #[folder = "$OUT_DIR/static"]
 struct Files;
 
-/// The file of that path, `index.html` for `/`; else there is no such thing.
+/// The file of that path, a page's `index.html` for the page's own; else there is no such
+/// thing.
 pub(super) async fn serve(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let path = match request.path().trim_start_matches('/') {
         "" => "index.html",
+        "admin" => "admin/index.html",
         path => path,
     };
     let Some(file) = Files::get(path) else {
