@@ -131,6 +131,45 @@ settings! {
     #[arg(long, env = "SIGNALBOX_EVENT_RETENTION_DAYS", value_name = "DAYS")]
     event_retention_days: NonZeroU32 => Option<NonZeroU32>, as_given,
         |days| days.map(|days| number(days.get().into()));
+
+    // Limits of what callers may ask for; 0 is none.
+    /// Requests of one address per second, 0 for no limit [default: no limit]
+    #[arg(long, env = "SIGNALBOX_REQUESTS_PER_SECOND_PER_ADDRESS", value_name = "REQUESTS")]
+    requests_per_second_per_address: u32 => Option<NonZeroU32>, unless_zero, limit_if_set;
+    /// Requests of one caller per second, 0 for no limit [default: no limit]
+    #[arg(long, env = "SIGNALBOX_REQUESTS_PER_SECOND_PER_CALLER", value_name = "REQUESTS")]
+    requests_per_second_per_caller: u32 => Option<NonZeroU32>, unless_zero, limit_if_set;
+    /// Proxies whose word about a caller's address is believed [default: none]
+    #[arg(
+        long,
+        env = "SIGNALBOX_TRUSTED_PROXIES",
+        value_name = "NETWORK,NETWORK",
+        value_delimiter = ','
+    )]
+    trusted_proxies: Vec<String> => Vec<String>, Option::unwrap_or_default, shown;
+    /// Hub connections at the same time [default: 100000]
+    #[arg(long, env = "SIGNALBOX_CONNECTIONS_MAX", value_name = "CONNECTIONS")]
+    connections_max: usize => usize, |it| it.unwrap_or(100_000), |it| Some(number(*it as u64));
+    /// Hub connections of one caller at the same time, 0 for no limit [default: no limit]
+    #[arg(long, env = "SIGNALBOX_CONNECTIONS_PER_CALLER_MAX", value_name = "CONNECTIONS")]
+    connections_per_caller_max: usize => Option<usize>,
+        |it| it.filter(|max| *max > 0), |max| max.map(|max| number(max as u64));
+    /// Groups that one hub connection may be in [default: 200]
+    #[arg(long, env = "SIGNALBOX_GROUPS_PER_CONNECTION_MAX", value_name = "GROUPS")]
+    groups_per_connection_max: usize => usize,
+        |it| it.unwrap_or(200), |it| Some(number(*it as u64));
+    /// Calls of one hub connection per second, 0 for no limit [default: no limit]
+    #[arg(long, env = "SIGNALBOX_INVOCATIONS_PER_SECOND_PER_CONNECTION", value_name = "CALLS")]
+    invocations_per_second_per_connection: u32 => Option<NonZeroU32>, unless_zero, limit_if_set;
+    /// How long a request's head may take to come, in seconds [default: 10]
+    #[arg(long, env = "SIGNALBOX_HEAD_TIMEOUT_SECONDS", value_name = "SECONDS")]
+    head_timeout_seconds: u64 => u64, |it| it.unwrap_or(10), |it| Some(number(*it));
+    /// How long a request's body may be waited for, in seconds [default: 30]
+    #[arg(long, env = "SIGNALBOX_BODY_TIMEOUT_SECONDS", value_name = "SECONDS")]
+    body_timeout_seconds: u64 => u64, |it| it.unwrap_or(30), |it| Some(number(*it));
+    /// How long an answer may take to be read, in seconds [default: 60]
+    #[arg(long, env = "SIGNALBOX_RESPONSE_TIMEOUT_SECONDS", value_name = "SECONDS")]
+    response_timeout_seconds: u64 => u64, |it| it.unwrap_or(60), |it| Some(number(*it));
 }
 
 /// How log lines look.
@@ -239,6 +278,14 @@ fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {
 
 fn as_given<T>(value: Option<T>) -> Option<T> {
     value
+}
+
+fn unless_zero(value: Option<u32>) -> Option<NonZeroU32> {
+    value.and_then(NonZeroU32::new)
+}
+
+fn limit_if_set(limit: &Option<NonZeroU32>) -> Option<toml::Value> {
+    limit.map(|limit| number(limit.get().into()))
 }
 
 fn shown<T: Clone + Into<toml::Value>>(value: &T) -> Option<toml::Value> {

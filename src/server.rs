@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use actix_web::{App, HttpMessage as _, HttpRequest, HttpServer, web};
 use tokio::sync::Semaphore;
 
 use crate::auth::{AuthConfig, AuthFault, Authenticator, Denial, bearer_token};
-use crate::http::{self, DemoAccess, HttpState, Origins};
+use crate::http::{self, ConnectionWatch, DemoAccess, HttpState, Limits, Origins, RequestRates};
 use crate::hub::{Connections, DispatchHub, HUB_PATHS, HubParts, Presence, PresenceTask};
 use crate::jobs::Caller;
 use crate::pipeline::{self, Metrics, MetricsPage, Pipeline, PipelineConfig};
@@ -43,6 +44,8 @@ pub struct ServerConfig {
     pub hub: HubOptions,
     /// Whether each request and each connection has its lines in the log.
     pub access_log: bool,
+    /// Bounds of requests.
+    pub limits: Limits,
     /// How long a stop may take.
     pub stop_timeout: Duration,
 }
@@ -69,11 +72,37 @@ impl ServerConfig {
         }
         let redis = self.pipeline.redis_url.as_deref().and_then(pipeline::redis_url_fault);
         look("redis_url", redis);
+        for (name, fault) in self.limits.faults() {
+            look(name, Some(fault));
+        }
+        for (name, fault) in hub_faults(&self.hub) {
+            look(name, Some(fault));
+        }
         let is_short = self.stop_timeout < STOP_TIMEOUT_MIN;
         look("stop_timeout_seconds", is_short.then(|| "is less than 1".to_owned()));
         faults
     }
 }
+
+/// What of the hub's bounds could not be used, by the names of their settings.
+fn hub_faults(hub: &HubOptions) -> Vec<(&'static str, String)> {
+    let mut faults = Vec::new();
+    if hub.connection.connections_max == 0 {
+        faults.push(("connections_max", "is 0: nobody could connect".to_owned()));
+    }
+    if hub.groups_per_connection_max == 0 {
+        faults.push(("groups_per_connection_max", "is 0: nobody could follow anything".to_owned()));
+    }
+    let pace = hub.invocations_per_second_max.map_or(0, NonZeroU32::get);
+    if pace > INVOCATIONS_PER_SECOND_MAX {
+        let fault = format!("is more than {INVOCATIONS_PER_SECOND_MAX}; 0 is no limit");
+        faults.push(("invocations_per_second_per_connection", fault));
+    }
+    faults
+}
+
+/// No connection makes more; a higher bound is none.
+const INVOCATIONS_PER_SECOND_MAX: u32 = 1_000_000;
 
 /// A shorter stop could not even say goodbye.
 const STOP_TIMEOUT_MIN: Duration = Duration::from_secs(1);
@@ -114,8 +143,9 @@ pub struct RunningServer {
     _presence: PresenceTask,
 }
 
-/// How long a client may take to send a request's head.
-const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Sockets of one worker thread beside those of the hub's connections; whoever comes then
+/// waits in the system's queue. More than enough for the hub to say that it is full.
+const HTTP_SOCKETS_MAX: usize = 10_000;
 
 /// How long a closed connection is given to take what was sent last.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -131,6 +161,12 @@ pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
     };
     let hub = hub_server(options, authenticator.clone(), Arc::clone(&parts));
     let metrics = Arc::new(Metrics::new());
+    let rates = Arc::new(RequestRates::new(&config.limits, Arc::clone(&metrics)));
+    let admission = Arc::clone(&rates);
+    hub.admit_by(move |request, user_id| match user_id {
+        None => admission.admit_address(request),
+        Some(id) => admission.admit_caller(id),
+    });
     let pipeline =
         Pipeline::start(store.clone(), hub.handle(), &config.pipeline, Arc::clone(&metrics));
     let (commands, feed) = (pipeline.commands.clone(), pipeline.feed.clone());
@@ -145,14 +181,16 @@ pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
             pipeline.other_nodes.clone(),
             &config.store.node_id,
         ),
-        metrics: MetricsPage::new(metrics, &pipeline, hub.handle()),
+        metrics: MetricsPage::new(Arc::clone(&metrics), &pipeline, hub.handle()),
         authenticator,
+        rates,
+        body_timeout: config.limits.body_timeout,
         reads: Arc::new(Semaphore::new(http::READS_MAX)),
         access_log: config.access_log,
         demo: config.demo.clone(),
     };
     let handle = hub.handle();
-    let (address, http) = listen(&config, state, hub)?;
+    let (address, http) = listen(&config, state, hub, metrics)?;
     let stop_timeout = config.stop_timeout;
     Ok(RunningServer {
         address,
@@ -211,7 +249,10 @@ fn listen(
     config: &ServerConfig,
     state: HttpState,
     hub: HubServer<DispatchHub>,
+    metrics: Arc<Metrics>,
 ) -> Result<(SocketAddr, ServerHandle), StartError> {
+    let watch = ConnectionWatch::new(&config.limits, metrics);
+    actix_web::rt::spawn(Arc::clone(&watch).sweep_forever());
     let state = web::Data::new(state);
     let origins = web::Data::new(config.origins.clone());
     let failed = |error| StartError::Listen { address: config.listen.clone(), error };
@@ -220,22 +261,27 @@ fn listen(
         App::new()
             .app_data(state.clone())
             .app_data(origins.clone())
+            .wrap(from_fn(http::limited))
             .wrap(Condition::new(!origins.allowed().is_empty(), cors(&origins)))
             .wrap(from_fn(http::around))
             .configure(move |config| hub.configure(&HUB_PATHS, config))
             .configure(http::configure)
     })
-    .on_connect(remember_socket)
+    .on_connect(move |io, connection| {
+        remember_socket(io, connection);
+        watch.add(connection);
+    })
+    .keep_alive(http::KEEP_ALIVE)
     // Small messages must not wait for an acknowledgement of those before them.
     .tcp_nodelay(true)
     // A client that shuts its half is gone; otherwise nobody would notice.
     .h1_allow_half_closed(false)
-    .client_request_timeout(REQUEST_HEAD_TIMEOUT)
+    .client_request_timeout(config.limits.head_timeout)
     .client_disconnect_timeout(DISCONNECT_TIMEOUT)
     // The rest is the log's.
     .shutdown_timeout((config.stop_timeout * 3 / 4).as_secs().max(1))
     .backlog(4096)
-    .max_connections(100_000)
+    .max_connections(config.hub.connection.connections_max + HTTP_SOCKETS_MAX)
     .disable_signals()
     .bind(&config.listen)
     .map_err(failed)?;

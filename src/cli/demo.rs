@@ -10,7 +10,7 @@ use super::{Outcome, run};
 use crate::auth::AuthConfig;
 use crate::config::LogFormat;
 use crate::demo::{personas, sample, simulation};
-use crate::http::{DemoAccess, Origins};
+use crate::http::{DemoAccess, Limits, Origins};
 use crate::hub;
 use crate::jobs::Role;
 use crate::pipeline::PipelineConfig;
@@ -60,6 +60,7 @@ pub fn run(args: DemoArgs) -> Outcome {
         pipeline: PipelineConfig::default(),
         hub: hub::options(),
         access_log: false,
+        limits: Limits::default(),
         stop_timeout: Duration::from_secs(5),
     };
     let interval = (!args.no_simulation).then(|| Duration::from_secs(args.simulation_interval));

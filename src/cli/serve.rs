@@ -8,10 +8,11 @@ use clap::Args;
 use super::{Outcome, run};
 use crate::auth::{AuthConfig, JwksConfig};
 use crate::config::{ConfigError, PartialSettings, Settings};
-use crate::http::Origins;
+use crate::http::{Limits, Origins, TrustedProxies};
 use crate::hub;
 use crate::pipeline::PipelineConfig;
 use crate::server::ServerConfig;
+use crate::signalr::{ConnectionOptions, HubOptions};
 use crate::store::StoreConfig;
 use crate::telemetry;
 
@@ -74,6 +75,7 @@ pub(super) fn server_config(settings: Settings, migrate: bool) -> Result<ServerC
                 .to_owned(),
         );
     }
+    let hub = hub::options();
     Ok(ServerConfig {
         listen: settings.listen,
         store: StoreConfig {
@@ -96,7 +98,26 @@ pub(super) fn server_config(settings: Settings, migrate: bool) -> Result<ServerC
             redis_url: settings.redis_url,
             ..PipelineConfig::default()
         },
-        hub: hub::options(),
+        hub: HubOptions {
+            connection: ConnectionOptions {
+                connections_max: settings.connections_max,
+                connections_per_user_max: settings.connections_per_caller_max,
+                body_timeout: Duration::from_secs(settings.body_timeout_seconds),
+                ..hub.connection
+            },
+            groups_per_connection_max: settings.groups_per_connection_max,
+            invocations_per_second_max: settings.invocations_per_second_per_connection,
+            ..hub
+        },
+        limits: Limits {
+            requests_per_second_per_address: settings.requests_per_second_per_address,
+            requests_per_second_per_caller: settings.requests_per_second_per_caller,
+            trusted_proxies: TrustedProxies::parse(&settings.trusted_proxies)
+                .map_err(|fault| format!("trusted_proxies: {fault}"))?,
+            head_timeout: Duration::from_secs(settings.head_timeout_seconds),
+            body_timeout: Duration::from_secs(settings.body_timeout_seconds),
+            response_timeout: Duration::from_secs(settings.response_timeout_seconds),
+        },
         access_log: settings.access_log,
         stop_timeout: Duration::from_secs(settings.stop_timeout_seconds),
     })

@@ -1,9 +1,11 @@
 //! What every request passes: its id, where it comes from, and what a browser may
 //! do with the answer.
 
+use std::sync::Arc;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage as _, HttpResponse, web};
 
@@ -11,6 +13,7 @@ use super::HttpState;
 use super::access::Access;
 use super::problem::Problem;
 use super::request::RequestId;
+use super::watch::Watched;
 
 /// Which browser origins may call. The server's own always may.
 #[derive(Debug, Clone, Default)]
@@ -87,16 +90,48 @@ fn is_loopback(host: &str) -> bool {
 /// Below it are the hub's endpoints, which answer by SignalR's rules.
 const HUB_PREFIX: &str = "/hub/";
 
+/// Whether SignalR answers there.
+pub(super) fn is_hub(path: &str) -> bool {
+    path.starts_with(HUB_PREFIX)
+}
+
 /// What a page from here may load and do.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; connect-src 'self'; \
+const PAGE_SECURITY_POLICY: &str = "default-src 'self'; connect-src 'self'; \
      img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
 
-const SECURITY_HEADERS: [(&str, &str); 3] = [
-    ("content-security-policy", CONTENT_SECURITY_POLICY),
+/// What everything else may, should a browser take it for a page.
+const DATA_SECURITY_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+const CONTENT_SECURITY_POLICY: &str = "content-security-policy";
+
+/// On every answer. The two `same-origin` keep other sites from opening or embedding what is
+/// here; pages of configured origins ask by CORS, to which neither applies.
+const SECURITY_HEADERS: [(&str, &str); 5] = [
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ];
+
+/// A page with needs of its own brings its policy along.
+fn add_security_headers(headers: &mut HeaderMap) {
+    let static_header =
+        |name, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
+    if !headers.contains_key(CONTENT_SECURITY_POLICY) {
+        let is_page = headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/html"));
+        let policy = if is_page { PAGE_SECURITY_POLICY } else { DATA_SECURITY_POLICY };
+        let (name, value) = static_header(CONTENT_SECURITY_POLICY, policy);
+        headers.insert(name, value);
+    }
+    for (name, value) in SECURITY_HEADERS {
+        let (name, value) = static_header(name, value);
+        headers.insert(name, value);
+    }
+}
 
 /// Wraps every request of the app.
 pub async fn around(
@@ -106,7 +141,11 @@ pub async fn around(
     let (id, access) = (RequestId::of(request.request()), Access::begin());
     request.extensions_mut().insert(id.clone());
     let path = request.path().to_owned();
-    let is_hub = path.starts_with(HUB_PREFIX);
+    let is_hub = is_hub(&path);
+    let watched = request.request().conn_data::<Arc<Watched>>().map(Arc::clone);
+    if let Some(watched) = &watched {
+        watched.begin();
+    }
     let is_admitted =
         request.app_data::<web::Data<Origins>>().is_none_or(|origins| origins.admits(&request));
     let mut response = if is_admitted {
@@ -115,30 +154,33 @@ pub async fn around(
             Err(error) => return Err(error),
         }
     } else {
-        let refused = refused_origin(is_hub, &id, &path);
-        request.into_response(refused)
+        let problem = Problem::forbidden("this origin may not call");
+        request.into_response(refuse(&path, Some(&id), &problem))
     };
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
-    if !is_hub {
-        for (name, value) in SECURITY_HEADERS {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-        }
-    }
+    add_security_headers(headers);
     if let Some(state) = response.request().app_data::<web::Data<HttpState>>() {
         access.end(&response, &id, state);
     }
-    Ok(response)
+    Ok(match watched {
+        Some(watched) => response.map_body(|_, body| BoxBody::new(watched.answer(body, is_hub))),
+        None => response,
+    })
 }
 
-fn refused_origin(is_hub: bool, id: &RequestId, path: &str) -> HttpResponse {
-    if is_hub {
+/// The answer to a request that no handler sees.
+pub(super) fn refuse(path: &str, id: Option<&RequestId>, problem: &Problem) -> HttpResponse {
+    let response = problem.response(id.map(RequestId::as_str).unwrap_or_default(), path);
+    if is_hub(path) {
         // SignalR's clients take a body for the error's text.
-        HttpResponse::Forbidden().finish()
+        let mut bare = response.drop_body();
+        bare.headers_mut().remove(CONTENT_TYPE);
+        bare.map_into_boxed_body()
     } else {
-        Problem::forbidden("this origin may not call").response(id.as_str(), path)
+        response
     }
 }
 

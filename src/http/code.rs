@@ -61,6 +61,8 @@ codes! {
         "There is no such thing, as far as the caller may know.";
     MethodNotAllowed: METHOD_NOT_ALLOWED, "method_not_allowed",
         "The path has other methods, which `Allow` names.";
+    RequestTimeout: REQUEST_TIMEOUT, "request_timeout",
+        "The body did not come in time; nothing was changed.";
     ScheduleConflict: CONFLICT, "schedule_conflict",
         "An assigned contractor is busy then, with the jobs of `conflictingJobIds`.";
     JobCompleted: CONFLICT, "job_completed",
@@ -71,10 +73,16 @@ codes! {
         "The job is not at the version of `If-Match`; `job` is as it is now.";
     BodyTooLarge: PAYLOAD_TOO_LARGE, "body_too_large",
         "The body is longer than is read.";
+    TargetTooLong: URI_TOO_LONG, "target_too_long",
+        "Path and query are longer than is read.";
     UnsupportedMediaType: UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type",
         "The body is not `application/json`.";
     IdempotencyKeyReused: UNPROCESSABLE_ENTITY, "idempotency_key_reused",
         "The caller used this idempotency key for another request.";
+    RateLimited: TOO_MANY_REQUESTS, "rate_limited",
+        "The caller or its address asked for too much in too short a time; nothing was changed, and `Retry-After` says when to try again.";
+    HeadersTooLarge: REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large",
+        "The headers are more, or longer, than is read.";
     Internal: INTERNAL_SERVER_ERROR, "internal",
         "Something went wrong; `requestId` helps to find it. After a change, `detail` may say that whether it was made is not known.";
     StoreUnavailable: SERVICE_UNAVAILABLE, "store_unavailable",

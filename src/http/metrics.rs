@@ -12,10 +12,14 @@ use crate::pipeline::METRICS_MEDIA_TYPE;
 /// The page, for admins and for whoever is on this machine.
 pub(super) async fn page(
     request: HttpRequest,
-    caller: Option<Authenticated>,
+    caller: Result<Authenticated, Problem>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {
-    let is_admin = caller.is_some_and(|Authenticated(caller)| caller.is_admin);
+    let is_admin = match caller {
+        Ok(Authenticated(caller)) => caller.is_admin,
+        Err(problem) if problem.is_rate_limited() => return Err(problem),
+        Err(_) => false,
+    };
     if !may_read(is_admin, request.peer_addr().map(|peer| peer.ip())) {
         let detail = "metrics are for admins, and for this machine's own callers";
         return Err(Problem::forbidden(detail));

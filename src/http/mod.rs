@@ -3,11 +3,12 @@
 //! Nothing is decided here. `problem` is the one place that turns refusals into
 //! statuses; `request` reads what surrounds a request (caller, body, conditions);
 //! `jobs`, `contractors`, `events`, `admin`, `health` and `metrics` are the handlers; `around`
-//! is what every request passes, and `access` what is written and counted of it;
-//! `description` says what each operation takes and answers, and `endpoint` keeps the two
-//! together.
+//! is what every request passes, `access` what is written and counted of it, and `limits`
+//! what not every request passes; `description` says what each operation takes and answers,
+//! and `endpoint` keeps the two together.
 
 mod access;
+mod address;
 mod admin;
 mod around;
 mod code;
@@ -19,21 +20,29 @@ mod endpoint;
 mod events;
 mod health;
 mod jobs;
+mod limits;
 mod metrics;
 mod page;
 mod problem;
+mod rate_limiter;
 mod request;
+mod spelling;
 mod static_files;
+mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web;
 use tokio::sync::Semaphore;
 
+pub use address::TrustedProxies;
 pub use around::{Origins, around, origin_fault};
 pub use code::Code;
 pub use demo::{DemoAccess, Persona};
+pub use limits::{HEADER_BYTES_MAX, HEADERS_MAX, Limits, RequestRates, TARGET_BYTES_MAX, limited};
 pub use problem::Problem;
+pub use watch::{ConnectionWatch, KEEP_ALIVE};
 
 use endpoint::Endpoint;
 
@@ -68,6 +77,10 @@ pub struct HttpState {
     pub reads: Arc<Semaphore>,
     /// Whether each request has a line in the log.
     pub access_log: bool,
+    /// Counts requests against their limits.
+    pub rates: Arc<RequestRates>,
+    /// How long a request's body may be waited for.
+    pub body_timeout: Duration,
     /// Lets anybody in as a persona; only in demo mode.
     pub demo: Option<Arc<DemoAccess>>,
 }

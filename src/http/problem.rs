@@ -1,6 +1,8 @@
 //! Refusals and failures as `application/problem+json` (RFC 9457).
 
 use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderValue;
@@ -15,7 +17,7 @@ use crate::store::StoreError;
 
 /// Seconds after which a caller may try again: a queue that is full empties, and a
 /// database that is down recovers, in about that time.
-const RETRY_AFTER_SECONDS: &str = "1";
+const RETRY_AFTER_SECONDS: NonZeroU32 = NonZeroU32::MIN;
 
 /// An answer that is not what was asked for.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub struct Problem {
     extension: Box<Extension>,
     /// What is the log's to know, and not the caller's.
     cause: Option<String>,
+    /// When the caller may try again.
+    retry_after_seconds: Option<NonZeroU32>,
 }
 
 /// What some codes say beside the rest.
@@ -73,8 +77,15 @@ pub(super) struct ProblemJson<'a> {
 
 impl Problem {
     pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
-        let (detail, extension) = (detail.into(), Box::default());
-        Self { code, detail, errors: Vec::new(), extension, cause: None }
+        let is_later = code.status() == StatusCode::SERVICE_UNAVAILABLE;
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            extension: Box::default(),
+            cause: None,
+            retry_after_seconds: is_later.then_some(RETRY_AFTER_SECONDS),
+        }
     }
 
     /// The request is not understood.
@@ -122,6 +133,42 @@ impl Problem {
         Self::new(Code::BodyTooLarge, detail)
     }
 
+    /// The request's address is too long.
+    #[must_use]
+    pub fn target_too_long() -> Self {
+        let detail = format!("path and query have more than {} bytes", super::TARGET_BYTES_MAX);
+        Self::new(Code::TargetTooLong, detail)
+    }
+
+    /// The headers are too many, or too long.
+    #[must_use]
+    pub fn headers_too_large() -> Self {
+        let (headers, bytes) = (super::HEADERS_MAX, super::HEADER_BYTES_MAX);
+        let detail = format!("there are more than {headers} headers, or more than {bytes} bytes");
+        Self::new(Code::HeadersTooLarge, detail)
+    }
+
+    /// The body did not come in time.
+    #[must_use]
+    pub fn request_timeout() -> Self {
+        let detail = "the body took too long; nothing was changed";
+        Self::new(Code::RequestTimeout, detail)
+    }
+
+    /// The caller, or its address, has asked for too much; after this time it may again.
+    #[must_use]
+    pub fn rate_limited(wait: Duration) -> Self {
+        let detail = "too many requests in too short a time; nothing was changed";
+        let problem = Self::new(Code::RateLimited, detail);
+        Self { retry_after_seconds: Some(whole_seconds(wait)), ..problem }
+    }
+
+    /// Whether the caller is known, and was refused for that it asks too much.
+    #[must_use]
+    pub fn is_rate_limited(&self) -> bool {
+        self.code == Code::RateLimited
+    }
+
     /// Nothing was changed, and later it may work.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(Code::StoreUnavailable, detail)
@@ -154,8 +201,8 @@ impl Problem {
     pub fn response(&self, request_id: &str, path: &str) -> HttpResponse {
         let mut response = HttpResponse::build(self.code.status());
         response.insert_header(("Content-Type", "application/problem+json"));
-        if self.code.status() == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header(("Retry-After", RETRY_AFTER_SECONDS));
+        if let Some(seconds) = self.retry_after_seconds {
+            response.insert_header(("Retry-After", seconds.get()));
         }
         if self.code.status() == StatusCode::UNAUTHORIZED {
             response.insert_header(("WWW-Authenticate", HeaderValue::from_static("Bearer")));
@@ -183,6 +230,12 @@ impl Problem {
         };
         serde_json::to_string(&body).expect("a problem has string keys only")
     }
+}
+
+/// As `Retry-After` has it: rounded up, and at least 1.
+fn whole_seconds(wait: Duration) -> NonZeroU32 {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    u32::try_from(seconds).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
 }
 
 impl fmt::Display for Problem {

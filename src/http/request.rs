@@ -72,6 +72,8 @@ async fn authenticate(request: &HttpRequest) -> Result<Authenticated, Problem> {
         Ok(proved) => {
             // Whoever writes down the request wants to know.
             request.extensions_mut().insert(Arc::clone(&proved.caller));
+            let admitted = state.rates.admit_caller(&proved.caller.actor.id);
+            admitted.map_err(Problem::rate_limited)?;
             Ok(Authenticated(proved.caller))
         }
         Err(denial) => {
@@ -96,22 +98,30 @@ impl FromRequest for Body {
         let is_too_large = declared
             .and_then(|length| length.parse::<u64>().ok())
             .is_some_and(|length| length > BODY_BYTES_MAX as u64);
-        let mut payload = payload.take();
+        let state = request.app_data::<web::Data<HttpState>>();
+        let time_limit = state.map(|state| state.body_timeout);
+        let payload = payload.take();
         Box::pin(async move {
             if is_too_large {
                 return Err(Problem::body_too_large());
             }
-            let mut body = BytesMut::new();
-            while let Some(chunk) = payload.next().await {
-                let chunk = chunk.map_err(|_| Problem::malformed("the body ended early"))?;
-                if body.len() + chunk.len() > BODY_BYTES_MAX {
-                    return Err(Problem::body_too_large());
-                }
-                body.extend_from_slice(&chunk);
-            }
-            Ok(Self(body.freeze()))
+            let body = timeout(time_limit.ok_or_else(Problem::internal)?, whole(payload)).await;
+            body.unwrap_or_else(|_| Err(Problem::request_timeout())).map(Self)
         })
     }
+}
+
+/// All of a body, as long as it is not too much.
+async fn whole(mut payload: Payload) -> Result<Bytes, Problem> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| Problem::malformed("the body ended early"))?;
+        if body.len() + chunk.len() > BODY_BYTES_MAX {
+            return Err(Problem::body_too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
 }
 
 impl Body {

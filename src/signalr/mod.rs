@@ -26,7 +26,7 @@ pub use connection::{ConnectionId, Identity, TransportKind, remember_socket};
 pub use hub::{
     Argument, ArgumentSource, Audience, BindArguments, CloseReason, ClosedConnections,
     ConnectionDetails, ConnectionPage, ConnectionPlace, Hold, Hub, HubCaller, HubCounts, HubError,
-    HubHandle, HubServer, HubTotals, Methods, Publication, Selection, SendArguments,
+    HubHandle, HubRefusals, HubServer, HubTotals, Methods, Publication, Selection, SendArguments,
     SerializedMessage, UploadStream,
 };
 pub use options::{ConnectionOptions, HubOptions, Redirect, RedirectTarget, Transports};

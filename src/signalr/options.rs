@@ -1,6 +1,7 @@
 //! What can be set for an endpoint.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,9 @@ pub struct ConnectionOptions {
     /// Bytes that clients have posted and nobody has read; a further POST is answered
     /// once they are read. 4 KiB or more. Default 64 KiB.
     pub input_bytes_max: usize,
+    /// How long the body of a client's POST may be waited for, over all of its parts; what
+    /// the server itself does not take yet is not counted. Default 30 s.
+    pub body_timeout: Duration,
     /// Bytes that wait for one connection to read them; at the next message its
     /// socket is aborted. Default 1 MiB: a burst of 2,000 events of 500 bytes.
     pub output_bytes_max: usize,
@@ -64,6 +68,7 @@ impl Default for ConnectionOptions {
             send_timeout: Duration::from_secs(10),
             frame_bytes_max: 16 * 1024 * 1024,
             input_bytes_max: 64 * 1024,
+            body_timeout: Duration::from_secs(30),
             output_bytes_max: 1024 * 1024,
             reservations_max: 20_000,
             connections_max: 100_000,
@@ -144,6 +149,10 @@ pub struct HubOptions {
     /// Invocations of one connection that run at the same time; further ones wait,
     /// unread. Streams and calls with uploads are not counted. Default 1.
     pub parallel_invocations_max: usize,
+    /// Calls that one connection may make per second, five seconds' worth at once; one more
+    /// fails with a text that begins with `rate_limited`, and as many more again end the
+    /// connection. A call that asks for no answer is dropped without one. Default none.
+    pub invocations_per_second_max: Option<NonZeroU32>,
     /// Streams to the client, and calls with streams from it, that one connection may
     /// have at the same time; one more fails. Default 100.
     pub streams_per_connection_max: usize,
@@ -179,6 +188,7 @@ impl Default for HubOptions {
             message_bytes_max: 32 * 1024,
             groups_per_connection_max: 200,
             parallel_invocations_max: 1,
+            invocations_per_second_max: None,
             streams_per_connection_max: 100,
             upload_items_max: 10,
             client_results_max: 1_000,

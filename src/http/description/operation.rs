@@ -19,12 +19,19 @@ use crate::http::code::Code;
 use crate::http::page::PageJson;
 
 /// What any request may be refused with.
-const ANYWHERE: [Code; 2] = [Code::Forbidden, Code::Internal];
+const ANYWHERE: [Code; 6] = [
+    Code::MalformedRequest,
+    Code::Forbidden,
+    Code::TargetTooLong,
+    Code::RateLimited,
+    Code::HeadersTooLarge,
+    Code::Internal,
+];
 
 const SIGNED_IN: [Code; 1] = [Code::Unauthenticated];
 const WITH_BODY: [Code; 4] =
-    [Code::MalformedRequest, Code::InvalidField, Code::BodyTooLarge, Code::UnsupportedMediaType];
-const WITH_QUERY: [Code; 2] = [Code::MalformedRequest, Code::InvalidField];
+    [Code::InvalidField, Code::RequestTimeout, Code::BodyTooLarge, Code::UnsupportedMediaType];
+const WITH_QUERY: [Code; 1] = [Code::InvalidField];
 
 /// An operation's description, as it is put together.
 pub(in crate::http) struct Description {

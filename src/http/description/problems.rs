@@ -1,5 +1,7 @@
 //! Refusals and failures, by status and code.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use serde_json::Value;
 use utoipa::ToSchema as _;
@@ -71,6 +73,7 @@ fn example(code: Code) -> utoipa::openapi::example::Example {
         Code::VersionMismatch => Refusal::VersionMismatch(Box::new(examples::job())).into(),
         Code::JobCancelled => Refusal::JobCancelled(examples::JOB_ID).into(),
         Code::JobCompleted => Refusal::JobCompleted(examples::JOB_ID).into(),
+        Code::RateLimited => Problem::rate_limited(Duration::from_secs(1)),
         other => Problem::new(other, other.meaning()),
     };
     let body = problem.body(examples::REQUEST_ID, "/api/jobs");

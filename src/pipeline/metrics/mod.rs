@@ -5,6 +5,7 @@
 //! asked. `docs/metrics.md` lists everything, and a test holds it to that.
 
 mod commands;
+mod limits;
 mod page;
 mod requests;
 
@@ -15,9 +16,11 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, IntCounter, IntGauge, Opts, Registry};
 
 pub(super) use commands::CommandTimer;
+pub use limits::Limit;
 pub use page::MetricsPage;
 
 use commands::CommandMetrics;
+use limits::LimitCounts;
 use requests::RequestMetrics;
 
 /// The media type of a page.
@@ -34,6 +37,7 @@ pub struct Metrics {
     registry: Registry,
     commands: CommandMetrics,
     requests: RequestMetrics,
+    limits: LimitCounts,
 }
 
 impl Default for Metrics {
@@ -56,7 +60,7 @@ impl Metrics {
         for collector in collectors.chain(of_server) {
             registry.register(collector).expect(VALID);
         }
-        Self { registry, commands, requests }
+        Self { registry, commands, requests, limits: LimitCounts::default() }
     }
 }
 

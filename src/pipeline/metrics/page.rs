@@ -35,6 +35,7 @@ impl MetricsPage {
         families.extend(self.queue());
         families.extend(self.events());
         families.push(self.parts());
+        families.push(self.metrics.limits.collect(self.hub.totals().refused));
         families.extend(self.hub());
         families.sort_by(|one, other| one.name().cmp(other.name()));
         TextEncoder::new().encode_to_string(&families).expect("every family has a sample")

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use actix_web::dev::Extensions;
@@ -14,13 +14,13 @@ use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use socket2::{SockRef, Socket};
 use tokio::sync::oneshot;
 
-use super::host::{HostMessage, LinkCounts, LinkHost};
+use super::host::{Bound, HostMessage, LinkCounts, LinkHost};
 use super::inbound::{LinkInput, Source};
 use super::link::{Link, LinkStart};
 use super::negotiate::{NegotiateVersion, negotiate_json, redirect_json, version_error_json};
 use super::pipe::PipeError;
 use super::refusal::{PLAIN_TEXT, Refusal};
-use super::registry::{Claimed, Found, Live, Reconnect, Registry, random_id};
+use super::registry::{Claimed, Found, Full, Live, Reconnect, Registry, random_id};
 use super::transport_kind::TransportKind;
 use crate::signalr::options::ConnectionOptions;
 use crate::signalr::transport::websocket::{
@@ -47,6 +47,10 @@ impl<U> Identity<U> {
     }
 }
 
+/// Whether a request may open a connection, or names one that is not there: `None` before
+/// the caller is known, the user's id afterwards. A refusal is how long to wait.
+type Admit = dyn Fn(&HttpRequest, Option<&str>) -> Result<(), Duration> + Send + Sync;
+
 type Authenticate<U> =
     dyn Fn(&HttpRequest) -> LocalBoxFuture<'static, Result<Identity<U>, StatusCode>> + Send + Sync;
 
@@ -55,6 +59,7 @@ pub(in crate::signalr) struct EndpointSetup<U> {
     authenticate: Box<Authenticate<U>>,
     registry: Arc<Registry>,
     counts: Arc<LinkCounts>,
+    admit: OnceLock<Box<Admit>>,
 }
 
 /// A connection whose transport has just started, for whoever handles it.
@@ -78,7 +83,30 @@ impl<U: 'static> EndpointSetup<U> {
             authenticate: Box::new(move |request| authenticate(request).boxed_local()),
             registry: Arc::new(Registry::new(options)),
             counts: Arc::default(),
+            admit: OnceLock::new(),
         }
+    }
+
+    /// Has requests that would open a connection pass this; the first to be set counts.
+    pub(in crate::signalr) fn admit_by(
+        &self,
+        admit: impl Fn(&HttpRequest, Option<&str>) -> Result<(), Duration> + Send + Sync + 'static,
+    ) {
+        // A second one means nothing.
+        let _ = self.admit.set(Box::new(admit));
+    }
+
+    fn admit(&self, request: &HttpRequest, user_id: Option<&str>) -> Result<(), Refusal> {
+        let admitted = self.admit.get().map_or(Ok(()), |admit| admit(request, user_id));
+        admitted.map_err(Refusal::TooFast)
+    }
+
+    fn full(&self, full: Full) -> Refusal {
+        self.counts.refuse(match full {
+            Full::Server => Bound::Connections,
+            Full::User => Bound::UserConnections,
+        });
+        full.into()
     }
 
     /// What there is of connections.
@@ -129,37 +157,47 @@ impl<U: 'static> Endpoint<U> {
     }
 
     async fn negotiate(&self, request: &HttpRequest) -> HttpResponse {
-        let identity = match (self.setup.authenticate)(request).await {
-            Ok(identity) => identity,
-            Err(status) => return Refusal::Status(status).into_response(),
-        };
+        self.try_negotiate(request).await.unwrap_or_else(Refusal::into_response)
+    }
+
+    async fn try_negotiate(&self, request: &HttpRequest) -> Result<HttpResponse, Refusal> {
+        self.setup.admit(request, None)?;
+        let identity = (self.setup.authenticate)(request).await?;
+        if let Some(user_id) = &identity.user_id {
+            self.setup.admit(request, Some(user_id))?;
+        }
         let target = self.options.redirect.as_ref().and_then(|redirect| redirect.target(request));
         if let Some(target) = target {
-            return json(redirect_json(&target));
+            return Ok(json(redirect_json(&target)));
         }
         let query = Query::of(request);
         let asked = query.get("negotiateversion");
         let version = match NegotiateVersion::parse(asked, self.options.negotiate_version_min) {
             Ok(version) => version,
-            Err(error) => return json(version_error_json(error)),
+            Err(error) => return Ok(json(version_error_json(error))),
         };
         let is_stateful = self.options.stateful_reconnect
             && self.options.transports.web_sockets
             && query.get("usestatefulreconnect").is_some_and(|v| v.eq_ignore_ascii_case("true"));
         let registry = &self.setup.registry;
         match registry.reserve(version, identity.user_id, is_stateful, Instant::now()) {
-            Ok(made) => json(negotiate_json(version, self.options.transports, &made)),
-            Err(full) => Refusal::from(full).into_response(),
+            Ok(made) => Ok(json(negotiate_json(version, self.options.transports, &made))),
+            Err(full) => Err(self.setup.full(full)),
         }
     }
 
     async fn serve(&self, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+        let query = Query::of(&request);
+        let token = query.get("id");
+        // What a live connection's client asks for has bounds of its own.
+        let is_known = token.is_some_and(|token| self.setup.registry.knows(token, Instant::now()));
+        if !is_known && let Err(refusal) = self.setup.admit(&request, None) {
+            return refusal.into_response();
+        }
         let identity = match (self.setup.authenticate)(&request).await {
             Ok(identity) => identity,
             Err(status) => return Refusal::Status(status).into_response(),
         };
-        let query = Query::of(&request);
-        let token = query.get("id");
         let answer = match request.method().as_str() {
             "GET" if server_sent_events::is_asked_for(&request) => {
                 self.start_events(&request, identity, token)
@@ -284,7 +322,7 @@ impl<U: 'static> Endpoint<U> {
         let mut response = accept(request)?;
         let (claimed, token) = match token {
             Some(token) => (self.claim(&identity, token, KIND)?, token.to_owned()),
-            None => self.unnegotiated(&identity)?,
+            None => self.unnegotiated(request, &identity)?,
         };
         let source = Source::Socket(self.socket_reader(payload));
         let link = self.open(request, identity, claimed, token, KIND, source);
@@ -296,11 +334,19 @@ impl<U: 'static> Endpoint<U> {
     }
 
     /// A connection for a client that did not negotiate; it is nobody's to name.
-    fn unnegotiated(&self, identity: &Identity<U>) -> Result<(Claimed, String), Refusal> {
-        let place = self.setup.registry.admit(identity.user_id.as_deref(), Instant::now());
+    fn unnegotiated(
+        &self,
+        request: &HttpRequest,
+        identity: &Identity<U>,
+    ) -> Result<(Claimed, String), Refusal> {
+        let user_id = identity.user_id.as_deref();
+        if user_id.is_some() {
+            self.setup.admit(request, user_id)?;
+        }
+        let place = self.setup.registry.admit(user_id, Instant::now());
         let claimed = Claimed {
             connection_id: random_id(),
-            place: place?,
+            place: place.map_err(|full| self.setup.full(full))?,
             input: None,
             reconnect: Arc::new(Reconnect::default()),
         };
@@ -378,10 +424,11 @@ impl<U: 'static> Endpoint<U> {
         let Some(input) = input else {
             return Err(Refusal::PostOnWebSocket);
         };
-        match input.write(payload).await {
+        match input.write(payload, self.options.body_timeout).await {
             Ok(()) => Ok(text(StatusCode::OK, "")),
             Err(PipeError::Closed) => Err(Refusal::UnknownConnection),
             Err(PipeError::Body) => Err(Refusal::BrokenBody),
+            Err(PipeError::Late) => Err(Refusal::LateBody),
         }
     }
 

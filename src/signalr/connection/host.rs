@@ -41,6 +41,20 @@ pub(in crate::signalr) struct LinkCounts {
     links: AtomicUsize,
     tasks: AtomicUsize,
     slow_cuts: AtomicU64,
+    refusals: [AtomicU64; 4],
+}
+
+/// A bound at which something was refused; the value is its place among the counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::signalr) enum Bound {
+    /// Connections of all users, reserved ones included.
+    Connections = 0,
+    /// Connections of one user.
+    UserConnections = 1,
+    /// Calls per second of a connection.
+    Invocations = 2,
+    /// Groups of a connection.
+    Groups = 3,
 }
 
 impl LinkCounts {
@@ -55,6 +69,16 @@ impl LinkCounts {
     /// Connections that were cut because their client did not read, since the start.
     pub(in crate::signalr) fn slow_cuts(&self) -> u64 {
         self.slow_cuts.load(Ordering::Relaxed)
+    }
+
+    /// Counts a refusal.
+    pub(in crate::signalr) fn refuse(&self, bound: Bound) {
+        self.refusals[bound as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often something was refused at this bound, since the start.
+    pub(in crate::signalr) fn refused(&self, bound: Bound) -> u64 {
+        self.refusals[bound as usize].load(Ordering::Relaxed)
     }
 
     /// Counts a task for as long as the answer lives.

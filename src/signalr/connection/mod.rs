@@ -19,7 +19,7 @@ pub use link::ConnectionId;
 pub use transport_kind::TransportKind;
 
 pub(super) use endpoint::{Accepted, Endpoint, EndpointSetup};
-pub(super) use host::{LinkCounts, LinkHost, TaskCount};
+pub(super) use host::{Bound, LinkCounts, LinkHost, TaskCount};
 pub(super) use inbound::{Inbound, LinkInput, TransportEnd, Violation};
 pub(super) use link::{Link, abort_socket};
 pub(super) use outbound::Outbound;

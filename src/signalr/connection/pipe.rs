@@ -4,11 +4,13 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use actix_web::error::PayloadError;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
 
 /// What may be posted before the connection has a transport: a handshake and a
 /// first call. More waits for the transport.
@@ -47,6 +49,8 @@ pub(super) enum PipeError {
     Closed,
     /// The body broke off.
     Body,
+    /// The body did not come in time.
+    Late,
 }
 
 /// A pipe for a connection without a transport yet.
@@ -60,10 +64,12 @@ pub(super) fn pipe() -> (PipeWriter, PipeReader) {
 
 impl PipeWriter {
     /// Writes a whole body; waits while there is no room. Once the connection is gone
-    /// nothing is waited for, also not for a body that does not come.
+    /// nothing is waited for, also not for a body that does not come. Whoever sends it has
+    /// this time for all of its parts; waiting for room is not counted.
     pub(super) async fn write(
         &self,
         body: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+        time_limit: Duration,
     ) -> Result<(), PipeError> {
         if self.pieces.is_closed() {
             return Err(PipeError::Closed);
@@ -72,7 +78,7 @@ impl PipeWriter {
             biased;
             // First: one that was taken whole was taken, also when what it says has
             // ended the connection by now.
-            written = self.write_body(body) => written,
+            written = self.write_body(body, time_limit) => written,
             () = self.pieces.closed() => Err(PipeError::Closed),
         }
     }
@@ -80,9 +86,17 @@ impl PipeWriter {
     async fn write_body(
         &self,
         mut body: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+        time_limit: Duration,
     ) -> Result<(), PipeError> {
         let _turn = self.turn.lock().await;
-        while let Some(chunk) = body.next().await {
+        let mut left = time_limit;
+        loop {
+            let since = Instant::now();
+            let chunk = timeout(left, body.next()).await.map_err(|_| PipeError::Late)?;
+            left = left.saturating_sub(since.elapsed());
+            let Some(chunk) = chunk else {
+                return Ok(());
+            };
             let chunk = chunk.map_err(|_| PipeError::Body)?;
             for piece in chunk.chunks(PIECE_BYTES_MAX) {
                 let bytes = u32::try_from(piece.len()).expect("a piece has at most 4 KiB");
@@ -93,7 +107,6 @@ impl PipeWriter {
                 self.pieces.send(piece).map_err(|_| PipeError::Closed)?;
             }
         }
-        Ok(())
     }
 }
 
@@ -123,6 +136,8 @@ mod tests {
 
     use super::*;
 
+    const LONG_TIME: Duration = Duration::from_secs(60);
+
     fn body(chunks: &[&'static str]) -> impl Stream<Item = Result<Bytes, PayloadError>> + Unpin {
         stream::iter(
             chunks.iter().map(|text| Ok(Bytes::from_static(text.as_bytes()))).collect::<Vec<_>>(),
@@ -136,8 +151,8 @@ mod tests {
     #[actix_web::test]
     async fn bodies_come_whole_and_in_order() {
         let (writer, mut reader) = pipe();
-        writer.write(body(&["a", "b"])).await.expect("written");
-        writer.write(body(&["c"])).await.expect("written");
+        writer.write(body(&["a", "b"]), LONG_TIME).await.expect("written");
+        writer.write(body(&["c"]), LONG_TIME).await.expect("written");
         for expected in ["a", "b", "c"] {
             assert_eq!(read(&mut reader).await.expect("a piece"), expected);
         }
@@ -150,7 +165,7 @@ mod tests {
             Err(_) => "",
         };
         let (writer, mut reader) = pipe();
-        let mut writing = Box::pin(writer.write(body(&[LONG])));
+        let mut writing = Box::pin(writer.write(body(&[LONG]), LONG_TIME));
         assert_eq!((&mut writing).now_or_never(), None, "no room for the last byte");
         assert_eq!(read(&mut reader).await.expect("a piece").len(), EARLY_INPUT_BYTES_MAX);
         assert_eq!(writing.await, Ok(()));
@@ -160,12 +175,26 @@ mod tests {
     async fn whoever_waits_learns_that_the_connection_is_gone() {
         let (writer, reader) = pipe();
         drop(reader);
-        assert_eq!(writer.write(body(&["x"])).await, Err(PipeError::Closed));
-        assert_eq!(writer.write(body(&[])).await, Err(PipeError::Closed));
+        assert_eq!(writer.write(body(&["x"]), LONG_TIME).await, Err(PipeError::Closed));
+        assert_eq!(writer.write(body(&[]), LONG_TIME).await, Err(PipeError::Closed));
         let (writer, reader) = pipe();
-        let mut writing = Box::pin(writer.write(stream::pending()));
+        let mut writing = Box::pin(writer.write(stream::pending(), LONG_TIME));
         assert_eq!((&mut writing).now_or_never(), None, "the body does not come");
         drop(reader);
         assert_eq!(writing.await, Err(PipeError::Closed));
+    }
+
+    #[actix_web::test]
+    async fn a_body_that_does_not_come_is_given_up_and_room_that_does_not_is_not() {
+        let (writer, mut reader) = pipe();
+        let short = Duration::from_millis(1);
+        assert_eq!(writer.write(stream::pending(), short).await, Err(PipeError::Late));
+        let filling = vec![Ok(Bytes::from(vec![b'x'; EARLY_INPUT_BYTES_MAX]))];
+        let mut filling = stream::iter(filling).chain(body(&["y"]));
+        let mut writing = Box::pin(writer.write(&mut filling, short));
+        let waited = tokio::time::timeout(Duration::from_millis(20), &mut writing).await;
+        assert!(waited.is_err(), "it waits for room");
+        assert_eq!(read(&mut reader).await.expect("a piece").len(), EARLY_INPUT_BYTES_MAX);
+        assert_eq!(writing.await, Ok(()));
     }
 }

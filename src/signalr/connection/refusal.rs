@@ -1,6 +1,8 @@
 //! Why a request of a connection is refused, and with which status and words: the
 //! reference server's.
 
+use std::time::Duration;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
@@ -28,6 +30,10 @@ pub(super) enum Refusal {
     NotPolling,
     /// The body broke off.
     BrokenBody,
+    /// The body did not come in time.
+    LateBody,
+    /// Too many of these requests came in too short a time; after this one may come again.
+    TooFast(Duration),
     /// There is no place for one more connection.
     Full(Full),
     /// The upgrade is no proper handshake, or the caller is not let in.
@@ -66,6 +72,13 @@ impl Refusal {
                     response.insert_header(RETRY_AFTER);
                 }
                 return response.finish();
+            }
+            Self::LateBody => return HttpResponse::RequestTimeout().finish(),
+            Self::TooFast(wait) => {
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0 || wait.is_zero());
+                return HttpResponse::TooManyRequests()
+                    .insert_header(("Retry-After", seconds))
+                    .finish();
             }
             Self::Full(full) => {
                 let status = match full {

@@ -188,6 +188,13 @@ impl Registry {
         })
     }
 
+    /// Whether there is a connection of this token, whoever it belongs to.
+    pub(super) fn knows(&self, token: &str, now: Instant) -> bool {
+        let mut entries = self.lock();
+        entries.drop_outlived(now);
+        entries.by_token.contains_key(token)
+    }
+
     /// Gives a reserved connection its transport. None when somebody was faster.
     pub(super) fn claim(
         &self,

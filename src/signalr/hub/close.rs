@@ -20,6 +20,8 @@ pub enum CloseReason {
     SlowConsumer,
     /// The client did not acknowledge what it got.
     Unacknowledged,
+    /// The client made far more calls than it may.
+    TooManyInvocations,
     /// The handshake failed; the client was told there.
     HandshakeFailed,
     /// The hub did not take the connection.
@@ -54,6 +56,7 @@ impl CloseReason {
             Self::HandshakeFailed => "handshake_failed",
             Self::ConnectedHookFailed(_) => "refused",
             Self::Unserializable(_) => "unserializable",
+            Self::TooManyInvocations => "too_many_invocations",
             Self::Aborted => "aborted",
             Self::AuthenticationExpired => "token_expired",
             Self::ServerShutdown => "server_shutdown",
@@ -66,7 +69,10 @@ impl CloseReason {
     pub fn close_message(&self, detailed_errors: bool) -> Option<HubMessage> {
         let allow_reconnect = match self {
             Self::SlowConsumer | Self::HandshakeFailed => return None,
-            Self::ClientClosed(_) | Self::Aborted | Self::ConnectedHookFailed(_) => false,
+            Self::ClientClosed(_)
+            | Self::Aborted
+            | Self::ConnectedHookFailed(_)
+            | Self::TooManyInvocations => false,
             Self::TransportClosed
             | Self::TransportLost
             | Self::Protocol(_)
@@ -93,6 +99,7 @@ impl CloseReason {
             | Self::Aborted
             | Self::AuthenticationExpired
             | Self::ServerShutdown => None,
+            Self::TooManyInvocations => Some(HubError::Refused(TOO_MANY_INVOCATIONS.to_owned())),
             Self::Protocol(error) => failed("InvalidDataException", error.to_string()),
             Self::ClientTimeout => failed("OperationCanceledException", CLIENT_TIMEOUT.to_owned()),
             Self::Unacknowledged => failed("TimeoutException", UNACKNOWLEDGED.to_owned()),
@@ -119,6 +126,7 @@ impl CloseReason {
             Self::ClientTimeout => Some(CLIENT_TIMEOUT.to_owned()),
             Self::Unacknowledged => Some(UNACKNOWLEDGED.to_owned()),
             Self::SlowConsumer => Some("the client does not read".to_owned()),
+            Self::TooManyInvocations => Some(TOO_MANY_INVOCATIONS.to_owned()),
             Self::HandshakeFailed => Some("the handshake failed".to_owned()),
             Self::ConnectedHookFailed(error) => Some(error.text().to_owned()),
             Self::Unserializable(text) => Some(text.clone()),
@@ -130,3 +138,6 @@ const CLIENT_TIMEOUT: &str =
     "Client hasn't sent a message/ping within the configured ClientTimeoutInterval.";
 
 const UNACKNOWLEDGED: &str = "The client did not acknowledge what was sent to it.";
+
+const TOO_MANY_INVOCATIONS: &str =
+    "rate_limited: the connection went on making calls that were refused as too many";

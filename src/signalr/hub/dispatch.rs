@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
@@ -18,7 +19,9 @@ use super::error::{
     CallFailure, HubError, binding_error, invocation_error, streaming_error, unknown_method_error,
 };
 use super::methods::{Prepared, ResultStream, Running};
+use super::pace::Verdict;
 use super::session::Session;
+use crate::signalr::connection::Bound;
 use crate::signalr::protocol::{CompletionOutcome, HubMessage, Payload};
 
 /// A call as its message has it.
@@ -40,6 +43,11 @@ impl<H: Hub> Session<H> {
         if self.has_to_wait(&message) {
             return Some(message);
         }
+        let verdict = self.pace.as_ref().map_or(Verdict::Allowed, |pace| pace.judge());
+        if verdict != Verdict::Allowed {
+            self.refuse_call(message, verdict, ctx);
+            return None;
+        }
         let invocation = match message {
             HubMessage::Invocation { invocation_id, target, arguments, stream_ids } => {
                 let (id, wants_stream) = (invocation_id, false);
@@ -56,6 +64,23 @@ impl<H: Hub> Session<H> {
             Err(text) => self.complete(invocation.id, CompletionOutcome::Error(text)),
         }
         None
+    }
+
+    /// Does not carry a call out that was one too many. Who wants no answer to it hears of
+    /// it when the connection ends, if there are many more.
+    fn refuse_call(&mut self, message: HubMessage, verdict: Verdict, ctx: &mut Context<Self>) {
+        self.worker.shard.handle().links().refuse(Bound::Invocations);
+        if verdict == Verdict::Unheeded {
+            return self.end(CloseReason::TooManyInvocations, ctx);
+        }
+        let id = match message {
+            HubMessage::Invocation { invocation_id, .. } => invocation_id,
+            HubMessage::StreamInvocation { invocation_id, .. } => Some(invocation_id),
+            _ => None,
+        };
+        let per_second = self.worker.options.invocations_per_second_max.map_or(0, NonZeroU32::get);
+        let text = format!("rate_limited: a connection may make {per_second} calls per second");
+        self.complete(id, CompletionOutcome::Error(text));
     }
 
     /// Calls whose results are no streams pass one after the other; so do those that

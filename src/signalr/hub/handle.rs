@@ -14,7 +14,7 @@ use super::close::CloseReason;
 use super::error::HubError;
 use super::message::SerializedMessage;
 use super::survey::Question;
-use crate::signalr::connection::LinkCounts;
+use crate::signalr::connection::{Bound, LinkCounts};
 use crate::signalr::protocol::Payload;
 
 /// A message for an audience.
@@ -67,6 +67,21 @@ pub struct HubTotals {
     pub deliveries: u64,
     /// Connections that were cut because their client did not read.
     pub slow_connections_cut: u64,
+    /// What was refused.
+    pub refused: HubRefusals,
+}
+
+/// How often each bound of a hub was met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HubRefusals {
+    /// Connections, because there were too many.
+    pub connections: u64,
+    /// Connections, because their user had too many.
+    pub user_connections: u64,
+    /// Calls, because their connection made too many in too short a time.
+    pub invocations: u64,
+    /// Joins, because their connection was in too many groups.
+    pub groups: u64,
 }
 
 #[derive(Debug)]
@@ -277,6 +292,12 @@ impl HubHandle {
         HubTotals {
             deliveries: self.former_deliveries.load(Ordering::Relaxed) + deliveries,
             slow_connections_cut: self.links.slow_cuts(),
+            refused: HubRefusals {
+                connections: self.links.refused(Bound::Connections),
+                user_connections: self.links.refused(Bound::UserConnections),
+                invocations: self.links.refused(Bound::Invocations),
+                groups: self.links.refused(Bound::Groups),
+            },
         }
     }
 

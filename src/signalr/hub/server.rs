@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::Actor as _;
 use actix_web::http::StatusCode;
@@ -48,6 +49,16 @@ impl<H: Hub> HubServer<H> {
         let handle = HubHandle::new(options.publications_max, Arc::clone(setup.counts()));
         let make_hub = Box::new(make_hub);
         Self { inner: Arc::new(Inner { options, setup, make_hub, handle }) }
+    }
+
+    /// Has every request pass this that would open a connection, or names none that there
+    /// is: before its caller is known (`None`), and with the user's id afterwards. A refusal
+    /// is how long to wait, and is answered with 429. The first to be set counts.
+    pub fn admit_by(
+        &self,
+        admit: impl Fn(&HttpRequest, Option<&str>) -> Result<(), Duration> + Send + Sync + 'static,
+    ) {
+        self.inner.setup.admit_by(admit);
     }
 
     /// Reaches every connection of the hub.

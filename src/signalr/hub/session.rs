@@ -25,6 +25,7 @@ use super::client::Connection;
 use super::close::CloseReason;
 use super::connection_log;
 use super::error::HubError;
+use super::pace::Pace;
 use super::stateful::Received;
 use super::upload::UploadBuffer;
 use super::worker::HubWorker;
@@ -54,6 +55,8 @@ pub(super) struct Session<H: Hub> {
     messages_in: u64,
     /// What has come, on a connection that may reconnect.
     received: Option<Box<Received>>,
+    /// How many calls there may be; none where nobody has said.
+    pub(super) pace: Option<Box<Pace>>,
     _count: TaskCount,
 }
 
@@ -86,6 +89,7 @@ impl<H: Hub> Session<H> {
             uploads: BTreeMap::new(),
             messages_in: 0,
             received: None,
+            pace: worker.options.invocations_per_second_max.map(Pace::new).map(Box::new),
             _count: worker.shard.handle().links().task(),
             worker,
         }

@@ -24,7 +24,7 @@ use super::handle::{
     ConnectionAction, HubHandle, Publication, ShardCounts, ShardMessage, ShardReceiver,
 };
 use super::message::SerializedMessage;
-use crate::signalr::connection::{ConnectionId, TransportKind};
+use crate::signalr::connection::{Bound, ConnectionId, TransportKind};
 use crate::signalr::options::HubOptions;
 use crate::signalr::protocol::HubMessage;
 
@@ -175,7 +175,11 @@ impl Shard {
         new.sort_unstable();
         new.dedup();
         if joined.len() + new.len() > self.options.groups_per_connection_max {
-            return Err(HubError::Exception("the connection is in too many groups".to_owned()));
+            self.handle.links().refuse(Bound::Groups);
+            let groups_max = self.options.groups_per_connection_max;
+            return Err(HubError::Refused(format!(
+                "too_many_groups: a connection may be in {groups_max} groups at a time"
+            )));
         }
         let mut groups = self.groups.borrow_mut();
         for name in new {

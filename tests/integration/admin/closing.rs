@@ -49,7 +49,7 @@ async fn a_connection_that_is_not_there_is_not_found() {
     let site = Site::start().await;
     let polling = PollingClient::connect(&site, &token("dispatcher", &[REGION], None)).await;
     let id = &polling.connection_id;
-    for path in ["AAAAAAAAAAAAAAAAAAAAAA", &id.to_lowercase(), &id[1..], "%00", "a%2Fb"] {
+    for path in ["AAAAAAAAAAAAAAAAAAAAAA", &id.to_lowercase(), &id[1..], "a%2Fb"] {
         let answer = delete(&site, &format!("/{path}")).await;
         assert_eq!((answer.status, &answer.body["code"]), (404, &json!("not_found")), "{path}");
     }

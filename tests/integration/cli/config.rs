@@ -6,6 +6,7 @@ use clap::Args as _;
 use signalbox::config::PartialSettings;
 
 use crate::support::program;
+use crate::support::site::SECRET;
 
 /// The rows of the document: flag, environment, key, default.
 fn documented() -> Vec<[String; 4]> {
@@ -81,6 +82,43 @@ fn a_redis_url_is_checked_and_not_repeated() {
     let (code, _, said) = program::run(["config", "check"].into_iter().chain(given));
     assert!(code == Some(1) && said.starts_with("signalbox: redis_url: is not"), "{said}");
     assert!(!said.contains("hush"), "{said}");
+}
+
+#[test]
+fn limits_that_cannot_be_used_are_named() {
+    let given = [
+        "--jwt-secret=a secret of at least thirty-two bytes",
+        "--requests-per-second-per-address=1000001",
+        "--requests-per-second-per-caller=0",
+        "--connections-max=0",
+        "--connections-per-caller-max=0",
+        "--groups-per-connection-max=0",
+        "--invocations-per-second-per-connection=4000000000",
+        "--head-timeout-seconds=0",
+        "--body-timeout-seconds=3601",
+    ];
+    let (code, _, said) = program::run(["config", "check"].into_iter().chain(given));
+    let names: Vec<&str> = said.lines().filter_map(|line| line.split(": ").nth(1)).collect();
+    let expected = [
+        "requests_per_second_per_address",
+        "head_timeout_seconds",
+        "body_timeout_seconds",
+        "connections_max",
+        "groups_per_connection_max",
+        "invocations_per_second_per_connection",
+    ];
+    assert_eq!((code, names), (Some(1), expected.to_vec()), "{said}");
+    let proxy = ["--trusted-proxies=10.0.0.1,proxy.example"];
+    let (code, _, said) = program::run(["config", "check"].into_iter().chain(given).chain(proxy));
+    assert!(code == Some(1) && said.contains("trusted_proxies: 'proxy.example' is no"), "{said}");
+}
+
+#[test]
+fn the_example_of_settings_can_be_used() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/signalbox.toml");
+    let given = ["config", "check", "--config", example, "--jwt-secret"];
+    let (code, _, said) = program::run(given.into_iter().chain([SECRET]));
+    assert_eq!(code, Some(0), "{said}");
 }
 
 #[test]

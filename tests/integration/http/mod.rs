@@ -3,9 +3,11 @@
 mod changes;
 mod conditions;
 mod description;
+mod limits;
 mod lists;
 mod metrics;
 mod refusals;
+mod slow_clients;
 mod surroundings;
 
 use serde_json::{Value, json};

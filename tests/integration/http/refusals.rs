@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use super::{draft, merged, path, times};
-use crate::support::http_client::{Answer, Api, Call, raw_answer};
+use crate::support::http_client::{Answer, Api, Call};
+use crate::support::raw_http::raw_answer;
 use crate::support::site::{REGION, Site, token};
 use crate::support::{PATIENCE, until};
 

@@ -3,6 +3,7 @@
 mod commands;
 mod invocations;
 mod lifetime;
+mod limits;
 mod negotiation;
 mod presence;
 mod stream;

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{dispatcher, done, join};
-use crate::support::http_client::{Answer, Api, raw_answer};
+use crate::support::http_client::{Answer, Api};
+use crate::support::raw_http::raw_answer;
 use crate::support::raw_websocket::{HANDSHAKE, RawSocket};
 use crate::support::site::{Site, token};
 use crate::support::until;

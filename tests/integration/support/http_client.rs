@@ -150,26 +150,6 @@ impl Answer {
     }
 }
 
-/// Sends these bytes as they are, and reads the answer, however many bytes of the
-/// request it still waits for.
-pub async fn raw_answer(site: &Site, request: &[u8]) -> Answer {
-    let exchange = async {
-        let mut stream = TcpStream::connect(site.server.address).await?;
-        stream.write_all(request).await?;
-        let mut received = Vec::new();
-        loop {
-            if let Some(answer) = whole_answer(&received) {
-                return Ok::<_, std::io::Error>(answer);
-            }
-            if stream.read_buf(&mut received).await? == 0 {
-                return Err(std::io::ErrorKind::UnexpectedEof.into());
-            }
-        }
-    };
-    let answer = tokio::time::timeout(PATIENCE, exchange).await;
-    answer.expect("an answer in time").expect("an answer")
-}
-
 /// A connection that is kept for request after request, each written down to its bytes.
 pub struct Wire {
     address: std::net::SocketAddr,
@@ -201,7 +181,7 @@ impl Wire {
             let _ = stream.write_all(request).await;
             let mut received = Vec::new();
             loop {
-                if let Some(answer) = whole_answer(&received) {
+                if let Some((answer, _)) = whole_answer(&received) {
                     if answer.header("connection") != "close" {
                         self.stream = Some(stream);
                     }
@@ -217,8 +197,9 @@ impl Wire {
     }
 }
 
-/// The answer, once all of it is there: one with a length, as those of this server are.
-fn whole_answer(received: &[u8]) -> Option<Answer> {
+/// The answer and its bytes, once all of it is there: one with a length, as those of this
+/// server are.
+pub(super) fn whole_answer(received: &[u8]) -> Option<(Answer, usize)> {
     let head_bytes = received.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&received[..head_bytes]).expect("a head is text");
     let mut lines = head.lines();
@@ -229,5 +210,5 @@ fn whole_answer(received: &[u8]) -> Option<Answer> {
         .collect();
     let length = headers.get("content-length").map_or(0, |text| text.parse().expect("a length"));
     let body = received.get(head_bytes..head_bytes + length)?;
-    Some(Answer::of(status, headers, body.to_vec()))
+    Some((Answer::of(status, headers, body.to_vec()), head_bytes + length))
 }

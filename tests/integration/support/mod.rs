@@ -7,6 +7,7 @@ pub mod polling;
 pub mod postgres;
 pub mod program;
 pub mod random;
+pub mod raw_http;
 pub mod raw_websocket;
 pub mod redis;
 pub mod service;

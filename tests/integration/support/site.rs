@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use signalbox::auth::{AuthConfig, Claims, issue};
-use signalbox::http::Origins;
+use signalbox::http::{Limits, Origins};
 use signalbox::jobs::{Actor, Regions, Role};
 use signalbox::jobs::{
     Caller, Command, CommandRequest, ContractorId, CreateContractor, CreateJob, EventId, Job,
@@ -38,6 +38,7 @@ pub struct SiteOptions {
     pub origins: Origins,
     /// Who may sign tokens; whoever has the tests' secret.
     pub auth: AuthConfig,
+    pub limits: Limits,
 }
 
 impl Default for SiteOptions {
@@ -50,7 +51,7 @@ impl Default for SiteOptions {
         };
         let (hub, origins) = (HubOptions::default(), Origins::default());
         let auth = AuthConfig { secret: Some(SECRET.to_owned()), ..AuthConfig::default() };
-        Self { pipeline, hub, event_log: None, origins, auth }
+        Self { pipeline, hub, event_log: None, origins, auth, limits: Limits::default() }
     }
 }
 
@@ -89,6 +90,7 @@ impl Site {
             pipeline: options.pipeline,
             hub: options.hub,
             access_log: false,
+            limits: options.limits,
             stop_timeout: Duration::from_secs(5),
         };
         let server = start(config.clone()).expect("the server starts");
