@@ -160,7 +160,7 @@ pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
         ..config.hub.clone()
     };
     let hub = hub_server(options, authenticator.clone(), Arc::clone(&parts));
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::new(&config.store.node_id));
     let rates = Arc::new(RequestRates::new(&config.limits, Arc::clone(&metrics)));
     let admission = Arc::clone(&rates);
     hub.admit_by(move |request, user_id| match user_id {
@@ -181,7 +181,7 @@ pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
             pipeline.other_nodes.clone(),
             &config.store.node_id,
         ),
-        metrics: MetricsPage::new(Arc::clone(&metrics), &pipeline, hub.handle()),
+        metrics: MetricsPage::new(Arc::clone(&metrics), &pipeline, store.clone(), hub.handle()),
         authenticator,
         rates,
         body_timeout: config.limits.body_timeout,

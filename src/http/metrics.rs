@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::HttpState;
 use super::problem::Problem;
 use super::request::Authenticated;
+use super::{HttpState, READS_MAX};
 use crate::pipeline::METRICS_MEDIA_TYPE;
 
 /// The page, for admins and for whoever is on this machine.
@@ -24,7 +24,9 @@ pub(super) async fn page(
         let detail = "metrics are for admins, and for this machine's own callers";
         return Err(Problem::forbidden(detail));
     }
-    Ok(HttpResponse::Ok().content_type(METRICS_MEDIA_TYPE).body(state.metrics.text()))
+    let reads = READS_MAX.saturating_sub(state.reads.available_permits());
+    let page = state.metrics.text(reads, READS_MAX);
+    Ok(HttpResponse::Ok().content_type(METRICS_MEDIA_TYPE).body(page))
 }
 
 /// By the token, else by where the other end of the socket is: a header that names another

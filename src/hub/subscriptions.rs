@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::groups::store_unavailable;
 use super::{CallerOnHub, DispatchHub};
 use crate::jobs::Sequence;
-use crate::pipeline::{EventFeed, FeedPart, RelayedEvent};
+use crate::pipeline::{EventFeed, FeedPart, RelayedEvent, Replaying};
 use crate::signalr::{HubError, JsonText};
 use crate::store::{PAGE_ROWS_MAX, StoreError};
 
@@ -67,8 +67,9 @@ impl DispatchHub {
             let (sequence, replayed, complete) = (caller.position(), 0, true);
             return Ok(Subscribed { sequence, replayed, complete });
         };
-        let former = caller.memberships();
-        let replay = Replay { caller: &caller, feed: &self.parts.feed, groups: &groups, former };
+        let (former, replaying) = (caller.memberships(), self.parts.feed.replay());
+        let replay =
+            Replay { caller: &caller, feed: &self.parts.feed, groups: &groups, former, replaying };
         let subscribed = replay.run(after).await;
         if subscribed.is_err() {
             for group in groups.iter().filter(|group| !replay.former.contains_key(*group)) {
@@ -113,6 +114,7 @@ struct Replay<'a> {
     groups: &'a [String],
     /// The groups that the connection was in before, which have been live since.
     former: HashMap<String, u64>,
+    replaying: Replaying,
 }
 
 impl Replay<'_> {
@@ -166,6 +168,7 @@ impl Replay<'_> {
             self.feed.read(self.groups, after, until).await.map_err(unavailable)?;
         for event in events.iter().filter(|event| !self.is_known(event)) {
             self.caller.send_shared(&event.publication.message).await;
+            self.replaying.sent();
             *replayed += 1;
         }
         Ok(read_to)
@@ -190,6 +193,7 @@ impl Tail {
     async fn next(mut self) -> Result<Option<(JsonText, Self)>, HubError> {
         loop {
             if let Some(event) = self.waiting.pop_front() {
+                self.feed.streamed();
                 return Ok(Some((JsonText(Arc::clone(&event.event.payload)), self)));
             }
             let until = self.feed.relayed_past(self.read_to).await;

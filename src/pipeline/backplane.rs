@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use super::blocking;
 use super::group_registry::{Committed, GroupRegistry};
 use super::keeper::{Kept, Lifeline};
+use super::metrics::Metrics;
 use super::neighbours::{Heard, Neighbours};
 use super::other_nodes::{CloseUser, Order};
 use super::progress::{PartState, Progress};
@@ -85,6 +86,7 @@ pub(super) struct BackplaneParts {
     pub(super) registry: Kept<GroupRegistry>,
     pub(super) hub: HubHandle,
     pub(super) progress: Arc<Progress>,
+    pub(super) metrics: Arc<Metrics>,
     /// Wakes the relay.
     pub(super) missing: Arc<Notify>,
     pub(super) neighbours: Neighbours,
@@ -127,7 +129,9 @@ impl Handler<Committed> for Backplane {
 
     fn handle(&mut self, committed: Committed, _: &mut Self::Context) {
         // Full: Redis is slow or away, and the other nodes read the database.
-        let _ = self.outgoing.try_send(committed);
+        if self.outgoing.try_send(committed).is_err() {
+            self.parts.metrics.not_told();
+        }
     }
 }
 
@@ -237,6 +241,7 @@ impl Link {
         let mut messages = listener.into_on_message();
         // From here on nothing is missed; what was before the relay knows how to find.
         self.parts.missing.notify_one();
+        self.parts.metrics.linked();
         let mut heartbeat = tokio::time::interval(HEARTBEAT_INTERVAL);
         let (mut heard_at, mut batches) = (Instant::now(), Vec::new());
         let mut state = self.parts.neighbours.told();
@@ -286,8 +291,12 @@ impl Link {
         channel: &str,
         events: Vec<Arc<CommittedEvent>>,
     ) -> Result<(), LinkError> {
+        let count = events.len();
         if let Some(message) = written(FORMAT, &Telling { from: self.name.clone(), events }) {
             let () = teller.publish(channel, message).await?;
+            if count > 0 {
+                self.parts.metrics.told(count);
+            }
         }
         Ok(())
     }
@@ -336,6 +345,7 @@ impl Link {
 
     fn hear_events(&self, Telling { from, events }: Telling) {
         if from != self.name && !events.is_empty() {
+            self.parts.metrics.heard(events.len());
             // Full: the relay brings them.
             let _ = self.parts.registry.try_send(Committed(events));
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::blocking;
+use super::metrics::{Metrics, PastSource, Replaying};
 use super::past_events::PastEvents;
 use super::progress::Progress;
 use super::recent_events::{RecentEvents, RelayedEvent};
@@ -21,6 +22,7 @@ pub struct EventFeed {
     past: PastEvents,
     /// Wakes the relay.
     missing: Arc<Notify>,
+    metrics: Arc<Metrics>,
 }
 
 /// A part of what was asked for.
@@ -38,9 +40,10 @@ impl EventFeed {
         progress: Arc<Progress>,
         recent: Arc<RecentEvents>,
         missing: Arc<Notify>,
+        metrics: Arc<Metrics>,
     ) -> Self {
-        let past = PastEvents::new(store.clone());
-        Self { store, progress, recent, past, missing }
+        let past = PastEvents::new(store.clone(), Arc::clone(&metrics));
+        Self { store, progress, recent, past, missing, metrics }
     }
 
     /// What these groups were told past `after` and up to `until`, which has been
@@ -52,6 +55,7 @@ impl EventFeed {
         until: Sequence,
     ) -> Result<FeedPart, StoreError> {
         if let Some(mut events) = self.recent.between(groups, after, until) {
+            self.metrics.past_read(PastSource::Memory);
             let is_much = events.len() > PAGE_ROWS_MAX;
             events.truncate(PAGE_ROWS_MAX);
             let last = events.last().map(|event| event.event.sequence);
@@ -81,6 +85,17 @@ impl EventFeed {
         let filter = EventFilter { after, limit: 1, ..EventFilter::default() };
         let first = blocking(move || store.events(&Scope::All, &filter)).await?;
         Ok(first.items.first().is_some_and(|event| event.sequence == after + 1))
+    }
+
+    /// Counts a subscription that is told what it missed, for as long as the answer lives.
+    #[must_use]
+    pub fn replay(&self) -> Replaying {
+        self.metrics.replay()
+    }
+
+    /// Counts an item of a stream of events.
+    pub fn streamed(&self) {
+        self.metrics.streamed();
     }
 
     /// Whether it is known up to where events were relayed; see [`Progress::has_begun`].

@@ -104,6 +104,21 @@ impl EventLogWriter {
                 self.waiting.push_back(entry);
             }
         }
+        self.tell_waiting();
+    }
+
+    /// Lets go of what is logged, whoever did it.
+    fn forget_logged(&mut self) {
+        let logged = self.logged.unwrap_or(0);
+        while self.waiting.front().is_some_and(|entry| entry.event.sequence <= logged) {
+            self.waiting.pop_front();
+        }
+        self.tell_waiting();
+    }
+
+    fn tell_waiting(&self) {
+        let since = self.waiting.front().map(|entry| entry.event.occurred_at);
+        self.progress.set_log_waiting(self.waiting.len(), since);
     }
 
     /// Flushes after a pause, in which more may come.
@@ -126,9 +141,7 @@ impl EventLogWriter {
         let Some(logged) = self.logged else {
             return self.write(Write::FromOutbox, ctx);
         };
-        while self.waiting.front().is_some_and(|entry| entry.event.sequence <= logged) {
-            self.waiting.pop_front();
-        }
+        self.forget_logged();
         let has_next = self.waiting.front().is_some_and(|entry| entry.event.sequence == logged + 1);
         if has_next {
             let batch = self.waiting.iter().take(BATCH_EVENTS_MAX).cloned().collect();
@@ -169,6 +182,7 @@ impl EventLogWriter {
         }
         self.failures = 0;
         self.logged = self.logged.max(Some(logged));
+        self.forget_logged();
         self.progress.set_logged(logged);
         let is_behind = self.progress.relayed().saturating_sub(logged) > BATCH_EVENTS_MAX as u64;
         let state = if is_behind { PartState::Degraded } else { PartState::Up };
@@ -199,6 +213,7 @@ impl Actor for EventLogWriter {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_BATCHES_MAX);
+        self.tell_waiting();
         self.flush(ctx);
         ctx.run_interval(OUTBOX_LOOK_INTERVAL, Self::look_for_missed);
     }

@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 
 use super::event_log_writer::{EventLogWriter, Published};
 use super::keeper::{Kept, Lifeline, Panic};
+use super::metrics::Metrics;
 use super::progress::Progress;
 use super::recent_events::{RecentEvents, RelayedEvent};
 use crate::jobs::{CommittedEvent, Sequence, Timestamp};
@@ -52,6 +53,7 @@ pub struct GroupRegistry {
     held: BTreeMap<Sequence, Arc<CommittedEvent>>,
     /// Wakes the relay.
     missing: Arc<Notify>,
+    metrics: Arc<Metrics>,
     _lifeline: Lifeline,
 }
 
@@ -59,13 +61,13 @@ impl GroupRegistry {
     pub(super) fn new(
         hub: HubHandle,
         log_writer: Kept<EventLogWriter>,
-        progress: Arc<Progress>,
+        (progress, metrics): (Arc<Progress>, Arc<Metrics>),
         recent: Arc<RecentEvents>,
         missing: Arc<Notify>,
         lifeline: Lifeline,
     ) -> Self {
         let held = BTreeMap::new();
-        Self { hub, log_writer, progress, recent, held, missing, _lifeline: lifeline }
+        Self { hub, log_writer, progress, recent, held, missing, metrics, _lifeline: lifeline }
     }
 
     /// Takes events in, and relays those whose turn it is.
@@ -82,6 +84,7 @@ impl GroupRegistry {
         while let Some(event) = self.held.remove(&next) {
             self.publish(&event);
             self.progress.set_relayed(next);
+            self.metrics.relayed(&event);
             entries.push(LogEntry { event, published_at: Some(Timestamp::now()) });
             next += 1;
         }

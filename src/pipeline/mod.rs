@@ -45,7 +45,7 @@ pub use event_log_writer::EventLogWriter;
 pub use group_registry::{Committed, GroupRegistry};
 pub use job_actor::{JobActor, Submit};
 pub use keeper::{Kept, Lifeline, Panic};
-pub use metrics::{Limit, METRICS_MEDIA_TYPE, Metrics, MetricsPage};
+pub use metrics::{Limit, METRICS_MEDIA_TYPE, Metrics, MetricsPage, Replaying};
 pub use neighbours::{Heard, Neighbours};
 pub use other_nodes::{CloseUser, OtherNodes};
 pub use progress::{PartState, Progress};
@@ -130,6 +130,8 @@ pub struct Pipeline {
     pub relay: Kept<Relay>,
     /// The way to other nodes, where there is a backplane.
     pub neighbours: Option<Neighbours>,
+    /// How many events may wait in memory to be logged.
+    log_queue_events_max: usize,
     arbiters: Vec<Arbiter>,
 }
 
@@ -161,6 +163,7 @@ impl Pipeline {
             Arc::clone(&progress),
             Arc::clone(&recent),
             Arc::clone(&missing),
+            Arc::clone(&metrics),
         );
 
         let log_arbiter = Arbiter::new();
@@ -174,11 +177,12 @@ impl Pipeline {
         let registry = {
             let hub = hub.clone();
             let (progress, log_writer) = (Arc::clone(&progress), log_writer.clone());
-            let missing = Arc::clone(&missing);
+            let (missing, metrics) = (Arc::clone(&missing), Arc::clone(&metrics));
             Kept::start("group registry", &registry_arbiter.handle(), move |lifeline| {
-                let (progress, recent) = (Arc::clone(&progress), Arc::clone(&recent));
-                let (hub, missing) = (hub.clone(), Arc::clone(&missing));
-                GroupRegistry::new(hub, log_writer.clone(), progress, recent, missing, lifeline)
+                let watched = (Arc::clone(&progress), Arc::clone(&metrics));
+                let (hub, recent) = (hub.clone(), Arc::clone(&recent));
+                let missing = Arc::clone(&missing);
+                GroupRegistry::new(hub, log_writer.clone(), watched, recent, missing, lifeline)
             })
         };
         let relay = {
@@ -198,6 +202,7 @@ impl Pipeline {
                 registry: registry.clone(),
                 hub,
                 progress: Arc::clone(&progress),
+                metrics: Arc::clone(&metrics),
                 missing,
                 neighbours,
             };
@@ -232,6 +237,7 @@ impl Pipeline {
             log_writer,
             relay,
             neighbours,
+            log_queue_events_max: config.log_queue_events_max,
             arbiters,
         }
     }

@@ -16,6 +16,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use super::blocking;
 use super::event_feed::FeedPart;
+use super::metrics::{Metrics, PastSource};
 use super::recent_events::RelayedEvent;
 use crate::jobs::{CommittedEvent, Scope, Sequence};
 use crate::store::{EventFilter, PAGE_ROWS_MAX, Store, StoreError};
@@ -48,6 +49,7 @@ pub(super) struct PastEvents(Arc<Shared>);
 
 struct Shared {
     store: Store,
+    metrics: Arc<Metrics>,
     places: Semaphore,
     readers: AtomicUsize,
     kept: Mutex<Vec<Kept>>,
@@ -77,9 +79,9 @@ struct Piece {
 }
 
 impl PastEvents {
-    pub(super) fn new(store: Store) -> Self {
+    pub(super) fn new(store: Store, metrics: Arc<Metrics>) -> Self {
         let (places, readers) = (Semaphore::new(READS_MAX), AtomicUsize::new(0));
-        Self(Arc::new(Shared { store, places, readers, kept: Mutex::default() }))
+        Self(Arc::new(Shared { store, metrics, places, readers, kept: Mutex::default() }))
     }
 
     /// What these groups were told past `after` and up to `until`, which has been relayed;
@@ -110,8 +112,9 @@ impl PastEvents {
         until: Sequence,
     ) -> Result<FeedPart, StoreError> {
         let piece = self.piece(Key::Block(block));
-        let piece =
-            piece.get_or_try_init(|| self.load(move |store| read_block(store, block))).await?;
+        let piece = piece
+            .get_or_try_init(|| self.load(PastSource::Block, move |store| read_block(store, block)))
+            .await?;
         let places = groups.iter().filter_map(|group| piece.by_group.get(group));
         let places: BTreeSet<usize> = places.flatten().copied().collect();
         let events = places.into_iter().map(|place| &piece.events[place]);
@@ -128,7 +131,11 @@ impl PastEvents {
         groups.sort_unstable();
         let piece = self.piece(Key::Part(groups.clone(), after));
         let piece = piece
-            .get_or_try_init(|| self.load(move |store| read_groups(store, &groups, after, until)))
+            .get_or_try_init(|| {
+                self.load(PastSource::Groups, move |store| {
+                    read_groups(store, &groups, after, until)
+                })
+            })
             .await?;
         // It may have been read for somebody who asked for more.
         Ok(cut(piece.events.iter(), piece.read_to, after, until))
@@ -136,9 +143,11 @@ impl PastEvents {
 
     async fn load(
         &self,
+        source: PastSource,
         read: impl FnOnce(&Store) -> Result<Piece, StoreError> + Send + 'static,
     ) -> Result<Piece, StoreError> {
         let _place = self.0.places.acquire().await;
+        self.0.metrics.past_read(source);
         let store = self.0.store.clone();
         blocking(move || read(&store)).await
     }

@@ -1,11 +1,11 @@
 //! How far events have come, for whoever wants to know.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::jobs::Sequence;
+use crate::jobs::{Sequence, Timestamp};
 
 /// The state of a part of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -29,6 +29,32 @@ pub struct Progress {
     log_state: AtomicU8,
     backplane_state: AtomicU8,
     has_begun: AtomicBool,
+    oldest_unlogged: StoredTime,
+    log_waits_since: StoredTime,
+    log_waiting: AtomicUsize,
+}
+
+/// A time, or none, that any thread may set.
+#[derive(Debug)]
+struct StoredTime(AtomicI64);
+
+impl StoredTime {
+    const NONE: i64 = i64::MIN;
+
+    fn get(&self) -> Option<Timestamp> {
+        // None is before 1970, as no time is.
+        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, time: Option<Timestamp>) {
+        self.0.store(time.map_or(Self::NONE, Timestamp::millis), Ordering::Relaxed);
+    }
+}
+
+impl Default for StoredTime {
+    fn default() -> Self {
+        Self(AtomicI64::new(Self::NONE))
+    }
 }
 
 impl Progress {
@@ -80,6 +106,34 @@ impl Progress {
     #[must_use]
     pub fn backplane_state(&self) -> PartState {
         state_of(&self.backplane_state)
+    }
+
+    /// When the outbox's oldest event happened, as of the relay's last look, which is at
+    /// most a second old while the database answers.
+    #[must_use]
+    pub fn oldest_unlogged(&self) -> Option<Timestamp> {
+        self.oldest_unlogged.get()
+    }
+
+    /// When the oldest of the events happened that wait in the log writer's memory.
+    #[must_use]
+    pub fn log_waits_since(&self) -> Option<Timestamp> {
+        self.log_waits_since.get()
+    }
+
+    /// How many wait there.
+    #[must_use]
+    pub fn log_waiting(&self) -> usize {
+        self.log_waiting.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_oldest_unlogged(&self, time: Option<Timestamp>) {
+        self.oldest_unlogged.set(time);
+    }
+
+    pub(super) fn set_log_waiting(&self, events: usize, since: Option<Timestamp>) {
+        self.log_waits_since.set(since);
+        self.log_waiting.store(events, Ordering::Relaxed);
     }
 
     /// Waits until all up to `sequence` is logged, or the time is up; answers whether it is.

@@ -9,7 +9,7 @@
 //! Stops here: a database that does not answer. It is asked again at the next tick.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use tokio::sync::Notify;
@@ -21,6 +21,9 @@ use super::keeper::{Kept, Lifeline};
 use super::progress::PartState;
 use crate::jobs::{CommittedEvent, Scope, Sequence};
 use crate::store::{EventFilter, PAGE_ROWS_MAX, StoreError};
+
+/// How often it is looked how old the outbox's events are.
+const OUTBOX_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Look now, and do not give events that are just on their way another tick.
 #[derive(Debug, Clone, Copy, Message)]
@@ -36,6 +39,7 @@ pub struct Relay {
     /// Somebody asked while it was being read.
     is_asked: bool,
     last_seen: Sequence,
+    outbox_seen_at: Option<Instant>,
     missing: Arc<Notify>,
     _lifeline: Lifeline,
 }
@@ -55,6 +59,7 @@ impl Relay {
             is_reading: false,
             is_asked: false,
             last_seen: 0,
+            outbox_seen_at: None,
             missing,
             _lifeline: lifeline,
         }
@@ -70,11 +75,20 @@ impl Relay {
         }
         self.is_reading = true;
         let (beginning, last_seen) = (self.beginning.clone(), self.last_seen);
+        let is_outbox_due = self.outbox_seen_at.is_none_or(|at| at.elapsed() >= OUTBOX_INTERVAL);
+        if is_outbox_due {
+            self.outbox_seen_at = Some(Instant::now());
+        }
         let read = move || {
             beginning.begin()?;
             let (relayed, known) = (beginning.progress.relayed(), beginning.progress.committed());
             let is_behind = now || relayed < last_seen;
-            read_missed(&beginning, relayed, if is_behind { 0 } else { known })
+            let missed = read_missed(&beginning, relayed, if is_behind { 0 } else { known })?;
+            if is_outbox_due {
+                let oldest = beginning.store.jobs.oldest_unlogged()?;
+                beginning.progress.set_oldest_unlogged(oldest);
+            }
+            Ok(missed)
         };
         let reading = blocking(read).into_actor(self);
         ctx.spawn(reading.map(move |outcome, actor, ctx| {

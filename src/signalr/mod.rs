@@ -25,9 +25,9 @@ mod transport;
 pub use connection::{ConnectionId, Identity, TransportKind, remember_socket};
 pub use hub::{
     Argument, ArgumentSource, Audience, BindArguments, CloseReason, ClosedConnections,
-    ConnectionDetails, ConnectionPage, ConnectionPlace, Hold, Hub, HubCaller, HubCounts, HubError,
-    HubHandle, HubRefusals, HubServer, HubTotals, Methods, Publication, Selection, SendArguments,
-    SerializedMessage, UploadStream,
+    ConnectionDetails, ConnectionKind, ConnectionPage, ConnectionPlace, Hold, Hub, HubCaller,
+    HubCounts, HubError, HubHandle, HubRefusals, HubServer, HubTotals, Methods, Publication,
+    QueueState, Selection, SendArguments, SerializedMessage, UploadStream,
 };
 pub use options::{ConnectionOptions, HubOptions, Redirect, RedirectTarget, Transports};
 pub use protocol::{

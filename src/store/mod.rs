@@ -14,6 +14,7 @@ mod commit;
 mod error;
 mod lists;
 mod migrations;
+mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(not(feature = "postgres"))]
@@ -33,6 +34,7 @@ use ::uuid::Uuid;
 
 pub use backup::{JOBS_FILE, LOG_FILE, back_up};
 pub use commit::{CommitTransaction, Committed, StoredAnswer, commit_batch};
+pub use pool::PoolState;
 pub use records::{
     Counted, EventRecord, GroupFault, JobRecord, JobRecords, LogRecords, Overlap, StaleAssignment,
 };
@@ -206,6 +208,9 @@ pub trait JobStore: JobRecords + Send + Sync + 'static {
     /// All below the lowest stand in the log; with none, all up to the last do.
     fn outbox_start(&self) -> Result<(Option<Sequence>, Sequence), StoreError>;
 
+    /// When the oldest event of the outbox happened; none when it is empty.
+    fn oldest_unlogged(&self) -> Result<Option<Timestamp>, StoreError>;
+
     /// Removes events from the outbox that the log holds: those up to `last`.
     fn clear_outbox(&self, last: Sequence) -> Result<(), StoreError>;
 
@@ -222,6 +227,9 @@ pub trait JobStore: JobRecords + Send + Sync + 'static {
 
     /// Whether the database answers and can be written.
     fn ping(&self) -> Result<(), StoreError>;
+
+    /// The connections that there are for it. Asks no database.
+    fn pools(&self) -> Vec<PoolState>;
 }
 
 /// The log of all events: append-only, each event once, by sequence.
@@ -242,6 +250,9 @@ pub trait EventLog: LogRecords + Send + Sync + 'static {
 
     /// Whether the database answers and can be written.
     fn ping(&self) -> Result<(), StoreError>;
+
+    /// The connections that there are for it. Asks no database.
+    fn pools(&self) -> Vec<PoolState>;
 }
 
 /// Both, in one database.

@@ -3,9 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus::proto::MetricFamily;
-use prometheus::{IntCounterVec, Opts};
 
-use super::{Metrics, VALID, family};
+use super::{Metrics, counters};
 use crate::signalr::HubRefusals;
 
 /// A bound of requests; the value is its place among the counts.
@@ -33,10 +32,8 @@ impl Metrics {
 impl LimitCounts {
     /// These and the hub's own.
     pub(super) fn collect(&self, hub: HubRefusals) -> MetricFamily {
-        let refused = Opts::new("signalbox_refused_total", "What was refused, by the limit.");
-        let refused = IntCounterVec::new(refused, &["limit"]).expect(VALID);
         let of_requests = |limit: Limit| self.0[limit as usize].load(Ordering::Relaxed);
-        for (limit, count) in [
+        let limits = [
             ("address_requests", of_requests(Limit::AddressRequests)),
             ("caller_requests", of_requests(Limit::CallerRequests)),
             ("slow_clients", of_requests(Limit::SlowClients)),
@@ -44,9 +41,11 @@ impl LimitCounts {
             ("caller_connections", hub.user_connections),
             ("invocations", hub.invocations),
             ("groups", hub.groups),
-        ] {
-            refused.with_label_values(&[limit]).inc_by(count);
-        }
-        family(&refused)
+        ];
+        counters(
+            "signalbox_refused_total",
+            "What was refused, by the limit.",
+            limits.map(|(limit, count)| ([("limit", limit)], count as f64)),
+        )
     }
 }

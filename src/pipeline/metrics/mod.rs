@@ -5,21 +5,25 @@
 //! asked. `docs/metrics.md` lists everything, and a test holds it to that.
 
 mod commands;
+mod events;
 mod limits;
 mod page;
+mod process;
 mod requests;
 
 use std::time::SystemTime;
 
-use prometheus::core::Collector;
-use prometheus::proto::MetricFamily;
-use prometheus::{Gauge, IntCounter, IntGauge, Opts, Registry};
+use prometheus::Registry;
+use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
 
 pub(super) use commands::CommandTimer;
+pub(super) use events::PastSource;
+pub use events::Replaying;
 pub use limits::Limit;
 pub use page::MetricsPage;
 
 use commands::CommandMetrics;
+use events::EventMetrics;
 use limits::LimitCounts;
 use requests::RequestMetrics;
 
@@ -38,11 +42,20 @@ pub struct Metrics {
     commands: CommandMetrics,
     requests: RequestMetrics,
     limits: LimitCounts,
+    events: EventMetrics,
+    node: AboutNode,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
+/// Which server it is.
+#[derive(Debug)]
+struct AboutNode {
+    id: String,
+    started_at: SystemTime,
+}
+
+impl AboutNode {
+    fn new(id: &str) -> Self {
+        Self { id: id.to_owned(), started_at: SystemTime::now() }
     }
 }
 
@@ -50,53 +63,104 @@ impl Default for Metrics {
 const VALID: &str = "a metric of constant, valid names that is registered once";
 
 impl Metrics {
-    /// Nothing has happened yet.
+    /// Nothing has happened yet, on the node of this name.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(node_id: &str) -> Self {
         let registry = Registry::new();
         let (commands, requests) = (CommandMetrics::new(), RequestMetrics::new());
-        let of_server: [Box<dyn Collector>; 2] = [Box::new(start_time()), Box::new(build_info())];
+        let (events, node) = (EventMetrics::new(), AboutNode::new(node_id));
         let collectors = commands.collectors().into_iter().chain(requests.collectors());
-        for collector in collectors.chain(of_server) {
+        for collector in collectors.chain(events.collectors()) {
             registry.register(collector).expect(VALID);
         }
-        Self { registry, commands, requests, limits: LimitCounts::default() }
+        Self { registry, commands, requests, events, limits: LimitCounts::default(), node }
     }
 }
 
-fn start_time() -> Gauge {
-    let gauge = Gauge::new(
-        "signalbox_process_start_time_seconds",
-        "When the server started, in seconds since 1970.",
-    );
-    let gauge = gauge.expect(VALID);
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    gauge.set(since.as_secs_f64());
-    gauge
+/// When the server started, and what it is; the names of its databases are kinds.
+fn about(node: &AboutNode) -> [MetricFamily; 3] {
+    let since = node.started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    [
+        gauge(
+            "process_start_time_seconds",
+            "When the server started, in seconds since 1970.",
+            since.as_secs_f64(),
+        ),
+        gauges(
+            "signalbox_build_info",
+            "Always 1; what was built is in its labels.",
+            [([("version", env!("CARGO_PKG_VERSION")), ("profile", profile)], 1.0)],
+        ),
+        gauges(
+            "signalbox_node_info",
+            "Always 1; which server it is is in its label.",
+            [([("node", node.id.as_str())], 1.0)],
+        ),
+    ]
 }
 
-fn build_info() -> Gauge {
-    let info = Opts::new("signalbox_build_info", "Always 1; the version is in its label.");
-    let gauge = Gauge::with_opts(info.const_label("version", env!("CARGO_PKG_VERSION")));
-    let gauge = gauge.expect(VALID);
-    gauge.set(1.0);
-    gauge
-}
+/// Labels of one sample: names, which are those of all samples, and values.
+type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
 
 /// One number that is so.
-fn gauge(name: &str, help: &str, value: u64) -> MetricFamily {
-    let gauge = IntGauge::new(name, help).expect(VALID);
-    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-    family(&gauge)
+fn gauge(name: &str, help: &str, value: f64) -> MetricFamily {
+    gauges(name, help, [([], value)])
+}
+
+/// Numbers that are so, told apart by labels.
+fn gauges<'a, const N: usize>(
+    name: &str,
+    help: &str,
+    samples: impl IntoIterator<Item = (Labels<'a, N>, f64)>,
+) -> MetricFamily {
+    of_type(name, help, MetricType::GAUGE, samples, |metric, value| {
+        let mut gauge = proto::Gauge::default();
+        gauge.set_value(value);
+        metric.set_gauge(gauge);
+    })
 }
 
 /// One number that was counted elsewhere.
-fn counter(name: &str, help: &str, value: u64) -> MetricFamily {
-    let counter = IntCounter::new(name, help).expect(VALID);
-    counter.inc_by(value);
-    family(&counter)
+fn counter(name: &str, help: &str, value: f64) -> MetricFamily {
+    counters(name, help, [([], value)])
 }
 
-fn family(collector: &impl Collector) -> MetricFamily {
-    collector.collect().pop().expect("a metric is a family")
+/// Numbers that were counted elsewhere, told apart by labels.
+fn counters<'a, const N: usize>(
+    name: &str,
+    help: &str,
+    samples: impl IntoIterator<Item = (Labels<'a, N>, f64)>,
+) -> MetricFamily {
+    of_type(name, help, MetricType::COUNTER, samples, |metric, value| {
+        let mut counter = proto::Counter::default();
+        counter.set_value(value);
+        metric.set_counter(counter);
+    })
+}
+
+fn of_type<'a, const N: usize>(
+    name: &str,
+    help: &str,
+    kind: MetricType,
+    samples: impl IntoIterator<Item = (Labels<'a, N>, f64)>,
+    set: impl Fn(&mut Metric, f64),
+) -> MetricFamily {
+    let samples = samples.into_iter().map(|(labels, value)| {
+        let labels = labels.map(|(name, value)| {
+            let mut label = LabelPair::default();
+            label.set_name(name.to_owned());
+            label.set_value(value.to_owned());
+            label
+        });
+        let mut metric = Metric::from_label(labels.to_vec());
+        set(&mut metric, value);
+        metric
+    });
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(samples.collect());
+    family
 }

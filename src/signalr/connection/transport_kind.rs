@@ -19,7 +19,8 @@ pub enum TransportKind {
 
 impl TransportKind {
     /// In the order of preference in which negotiation lists them.
-    pub(super) const ALL: [Self; 3] = [Self::WebSockets, Self::ServerSentEvents, Self::LongPolling];
+    pub(in crate::signalr) const ALL: [Self; 3] =
+        [Self::WebSockets, Self::ServerSentEvents, Self::LongPolling];
 
     /// As negotiation names it.
     #[must_use]

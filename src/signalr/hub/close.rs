@@ -36,30 +36,54 @@ pub enum CloseReason {
     ServerShutdown,
 }
 
+/// The names of reasons, each at its place.
+pub(super) const CLOSE_NAMES: [&str; 15] = [
+    "client_closed",
+    "transport_closed",
+    "transport_lost",
+    "protocol_error",
+    "client_timeout",
+    "slow_consumer",
+    "unacknowledged",
+    "handshake_failed",
+    "refused",
+    "unserializable",
+    "too_many_invocations",
+    "aborted",
+    "token_expired",
+    "server_shutdown",
+    "panicked",
+];
+
 const CLOSED_WITH_ERROR: &str = "Connection closed with an error.";
 
 impl CloseReason {
-    /// The name of an end that has no reason: the session panicked.
-    pub(super) const PANICKED: &'static str = "panicked";
+    /// The place among [`CLOSE_NAMES`] of an end that has no reason: the session panicked.
+    pub(super) const PANICKED: usize = 14;
 
     /// As logs and metrics name it.
     #[must_use]
     pub fn name(&self) -> &'static str {
+        CLOSE_NAMES[self.place()]
+    }
+
+    /// Its place among [`CLOSE_NAMES`].
+    pub(super) fn place(&self) -> usize {
         match self {
-            Self::ClientClosed(_) => "client_closed",
-            Self::TransportClosed => "transport_closed",
-            Self::TransportLost => "transport_lost",
-            Self::Protocol(_) => "protocol_error",
-            Self::ClientTimeout => "client_timeout",
-            Self::SlowConsumer => "slow_consumer",
-            Self::Unacknowledged => "unacknowledged",
-            Self::HandshakeFailed => "handshake_failed",
-            Self::ConnectedHookFailed(_) => "refused",
-            Self::Unserializable(_) => "unserializable",
-            Self::TooManyInvocations => "too_many_invocations",
-            Self::Aborted => "aborted",
-            Self::AuthenticationExpired => "token_expired",
-            Self::ServerShutdown => "server_shutdown",
+            Self::ClientClosed(_) => 0,
+            Self::TransportClosed => 1,
+            Self::TransportLost => 2,
+            Self::Protocol(_) => 3,
+            Self::ClientTimeout => 4,
+            Self::SlowConsumer => 5,
+            Self::Unacknowledged => 6,
+            Self::HandshakeFailed => 7,
+            Self::ConnectedHookFailed(_) => 8,
+            Self::Unserializable(_) => 9,
+            Self::TooManyInvocations => 10,
+            Self::Aborted => 11,
+            Self::AuthenticationExpired => 12,
+            Self::ServerShutdown => 13,
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) fn opened(connection: &Connection) {
 }
 
 /// The connection has ended, perhaps before it shook hands: then it has no protocol.
-pub(super) fn closed(connection: &Connection, reason: &str, messages_in: u64) {
+pub(super) fn closed(connection: &Connection, reason: &'static str, messages_in: u64) {
     let Some(target) = connection.options.log_connections else {
         return;
     };

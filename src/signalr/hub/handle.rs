@@ -14,8 +14,9 @@ use super::close::CloseReason;
 use super::error::HubError;
 use super::message::SerializedMessage;
 use super::survey::Question;
-use crate::signalr::connection::{Bound, LinkCounts};
-use crate::signalr::protocol::Payload;
+use super::tallies::Tallies;
+use crate::signalr::connection::{Bound, LinkCounts, TransportKind};
+use crate::signalr::protocol::{Payload, ProtocolKind};
 
 /// A message for an audience.
 #[derive(Debug)]
@@ -41,6 +42,7 @@ pub struct HubHandle {
     links: Arc<LinkCounts>,
     /// Of worker threads that are gone.
     former_deliveries: Arc<AtomicU64>,
+    tallies: Arc<Tallies>,
     begun_at: Instant,
 }
 
@@ -60,13 +62,20 @@ pub struct HubCounts {
 }
 
 /// What a hub has done since its start, over all worker threads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubTotals {
     /// Publications that were handed to connections, one for each of them. What an
     /// application sends by itself to its caller is not among them.
     pub deliveries: u64,
     /// Connections that were cut because their client did not read.
     pub slow_connections_cut: u64,
+    /// Connections that began, by transport.
+    pub opened: Vec<(TransportKind, u64)>,
+    /// Connections that ended, by the name of the reason; see [`CloseReason::name`].
+    pub closed: Vec<(&'static str, u64)>,
+    /// How often a worker thread's queue of publications was full, and its connections
+    /// were closed to come back.
+    pub queue_overflows: u64,
     /// What was refused.
     pub refused: HubRefusals,
 }
@@ -82,6 +91,26 @@ pub struct HubRefusals {
     pub invocations: u64,
     /// Joins, because their connection was in too many groups.
     pub groups: u64,
+}
+
+/// Connections of one kind, over all worker threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionKind {
+    /// How their bytes move.
+    pub transport: TransportKind,
+    /// What they speak; none before their handshake.
+    pub protocol: Option<ProtocolKind>,
+    /// How many there are.
+    pub connections: usize,
+}
+
+/// A queue, of several of a kind the fullest one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueueState {
+    /// What waits in it.
+    pub waiting: usize,
+    /// How many may.
+    pub waiting_max: usize,
 }
 
 #[derive(Debug)]
@@ -105,11 +134,34 @@ pub(super) struct ShardCounts {
     pub(super) connections: AtomicUsize,
     pub(super) groups: AtomicUsize,
     pub(super) users: AtomicUsize,
+    /// By transport and protocol; see [`protocol_place`].
+    pub(super) kinds: [[AtomicUsize; PROTOCOLS.len()]; TransportKind::ALL.len()],
     /// Written by the worker thread alone, once per publication.
     pub(super) deliveries: AtomicU64,
 }
 
+/// What a connection may speak, each at its place.
+const PROTOCOLS: [Option<ProtocolKind>; 3] =
+    [None, Some(ProtocolKind::Json), Some(ProtocolKind::MessagePack)];
+
+fn protocol_place(protocol: Option<ProtocolKind>) -> usize {
+    match protocol {
+        None => 0,
+        Some(ProtocolKind::Json) => 1,
+        Some(ProtocolKind::MessagePack) => 2,
+    }
+}
+
 impl ShardCounts {
+    /// Connections of a kind. Written by the worker thread alone.
+    pub(super) fn of_kind(
+        &self,
+        transport: TransportKind,
+        protocol: Option<ProtocolKind>,
+    ) -> &AtomicUsize {
+        &self.kinds[transport as usize][protocol_place(protocol)]
+    }
+
     fn deliveries(&self) -> u64 {
         self.deliveries.load(Ordering::Relaxed)
     }
@@ -170,6 +222,7 @@ impl HubHandle {
             results: Arc::default(),
             links,
             former_deliveries: Arc::default(),
+            tallies: Arc::default(),
             begun_at: Instant::now(),
         }
     }
@@ -298,7 +351,40 @@ impl HubHandle {
                 invocations: self.links.refused(Bound::Invocations),
                 groups: self.links.refused(Bound::Groups),
             },
+            opened: self.tallies.opened_by_transport(),
+            closed: self.tallies.closed_by_reason(),
+            queue_overflows: self.tallies.overflows(),
         }
+    }
+
+    /// What kinds of connections there are, also those of which there are none.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<ConnectionKind> {
+        let shards = self.shards.read().unwrap_or_else(PoisonError::into_inner);
+        let kinds = TransportKind::ALL.into_iter();
+        let kinds = kinds.flat_map(|transport| PROTOCOLS.map(|protocol| (transport, protocol)));
+        kinds
+            .map(|(transport, protocol)| {
+                let count = |shard: &ShardSender| {
+                    shard.counts.of_kind(transport, protocol).load(Ordering::Relaxed)
+                };
+                let connections = shards.iter().map(count).sum();
+                ConnectionKind { transport, protocol, connections }
+            })
+            .collect()
+    }
+
+    /// The queue of publications of the worker thread that is furthest behind.
+    #[must_use]
+    pub fn publication_queue(&self) -> QueueState {
+        let shards = self.shards.read().unwrap_or_else(PoisonError::into_inner);
+        let waiting = |shard: &ShardSender| shard.queue.max_capacity() - shard.queue.capacity();
+        let waiting = shards.iter().map(waiting).max().unwrap_or(0);
+        QueueState { waiting, waiting_max: self.publications_max }
+    }
+
+    pub(super) fn tallies(&self) -> &Tallies {
+        &self.tallies
     }
 
     /// When there was a hub; no connection began before.

@@ -18,6 +18,7 @@ mod session;
 mod shard;
 mod stateful;
 mod survey;
+mod tallies;
 mod upload;
 mod worker;
 
@@ -30,7 +31,9 @@ pub use audience::Audience;
 pub use caller::{Hold, HubCaller};
 pub use close::CloseReason;
 pub use error::HubError;
-pub use handle::{HubCounts, HubHandle, HubRefusals, HubTotals, Publication};
+pub use handle::{
+    ConnectionKind, HubCounts, HubHandle, HubRefusals, HubTotals, Publication, QueueState,
+};
 pub use message::SerializedMessage;
 pub use methods::Methods;
 pub use server::HubServer;

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::Hub;
 use super::caller::{Call, HubCaller};
 use super::client::Connection;
-use super::close::CloseReason;
+use super::close::{CLOSE_NAMES, CloseReason};
 use super::connection_log;
 use super::error::HubError;
 use super::pace::Pace;
@@ -329,7 +329,7 @@ impl<H: Hub> Session<H> {
         }
         let was = std::mem::replace(&mut self.state, State::Closing);
         log::debug!(connection_id = &**self.connection.id(), reason:?; "a connection ends");
-        connection_log::closed(&self.connection, reason.name(), self.messages_in);
+        self.note_end(reason.place());
         self.waiting = None;
         self.worker.shard.remove(&self.connection);
         if let Some(close) = reason.close_message(self.worker.options.detailed_errors) {
@@ -352,6 +352,12 @@ impl<H: Hub> Session<H> {
             | State::Closing
             | State::Closed => self.stop_when_idle(ctx),
         }
+    }
+
+    /// Counts the end, and logs it.
+    fn note_end(&self, reason: usize) {
+        self.worker.shard.handle().tallies().closed(reason);
+        connection_log::closed(&self.connection, CLOSE_NAMES[reason], self.messages_in);
     }
 
     /// Tells the hub that the connection has ended.
@@ -407,7 +413,7 @@ impl<H: Hub> Drop for Session<H> {
             cancellation.cancel();
         }
         if !matches!(self.state, State::Closing | State::Closed) {
-            connection_log::closed(&self.connection, CloseReason::PANICKED, self.messages_in);
+            self.note_end(CloseReason::PANICKED);
             self.connection.link.abort();
             self.connection.link.close(CloseStatus::InternalError, Instant::now());
         }

@@ -107,6 +107,8 @@ impl Shard {
         connection.slot.set(table.len());
         table.push(Rc::clone(connection));
         self.counts.connections.store(table.len(), Ordering::Relaxed);
+        self.counts.of_kind(connection.transport(), None).fetch_add(1, Ordering::Relaxed);
+        self.handle.tallies().opened(connection.transport());
     }
 
     /// Makes a connection whose handshake has succeeded one that can be addressed.
@@ -114,6 +116,9 @@ impl Shard {
         if connection.slot.get() == usize::MAX {
             return;
         }
+        let kind = |protocol| self.counts.of_kind(connection.transport(), protocol);
+        kind(None).fetch_sub(1, Ordering::Relaxed);
+        kind(connection.protocol.get()).fetch_add(1, Ordering::Relaxed);
         self.by_id.borrow_mut().insert(Rc::clone(connection.id()), Rc::clone(connection));
         if let Some(user_id) = connection.link.user_id() {
             let mut users = self.users.borrow_mut();
@@ -130,6 +135,8 @@ impl Shard {
         if slot == usize::MAX {
             return;
         }
+        let kind = self.counts.of_kind(connection.transport(), connection.protocol.get());
+        kind.fetch_sub(1, Ordering::Relaxed);
         let mut table = self.table.borrow_mut();
         table.swap_remove(slot);
         if let Some(moved) = table.get(slot) {
@@ -242,6 +249,7 @@ impl Shard {
             }
             if has_gap.swap(false, Ordering::AcqRel) {
                 log::warn!("a worker's publication queue overflowed; closing its connections");
+                self.handle.tallies().overflowed();
                 self.close_all(&CloseReason::ServerShutdown);
             }
             // Let the connections write before the next turn.

@@ -17,6 +17,7 @@ use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 use super::statements::{TransactionState, WritableState};
 use super::{migrations, parameters};
 use crate::store::migrations::Contents;
+use crate::store::pool::{CountedPool, PoolNames, PoolState};
 use crate::store::{StoreError, url};
 
 /// How long a caller waits for a connection before it is told that there is none.
@@ -113,8 +114,8 @@ impl Purpose {
 
 /// A database: some connections to write, some to read.
 pub(super) struct Database {
-    writes: Pool<Manager>,
-    reads: Pool<Manager>,
+    writes: CountedPool<Manager>,
+    reads: CountedPool<Manager>,
     outage: Outage,
 }
 
@@ -124,6 +125,10 @@ pub(super) type TransactionId = i64;
 impl Database {
     /// Needs no server yet.
     pub(super) fn new(connector: &Connector, purpose: Purpose) -> Self {
+        let names = match purpose {
+            Purpose::Jobs | Purpose::Reading => PoolNames::JOBS,
+            Purpose::Log => PoolNames::EVENT_LOG,
+        };
         let pool = |connections_max: u32, settings: String| {
             Pool::builder()
                 .max_size(connections_max)
@@ -136,8 +141,14 @@ impl Database {
                 .build_unchecked(Manager { connector: connector.clone(), settings })
         };
         Self {
-            writes: pool(WRITE_CONNECTIONS_MAX, purpose.write_settings()),
-            reads: pool(READ_CONNECTIONS_MAX, purpose.read_settings()),
+            writes: CountedPool::new(
+                names.writes,
+                pool(WRITE_CONNECTIONS_MAX, purpose.write_settings()),
+            ),
+            reads: CountedPool::new(
+                names.reads,
+                pool(READ_CONNECTIONS_MAX, purpose.read_settings()),
+            ),
             outage: Outage::default(),
         }
     }
@@ -201,6 +212,10 @@ impl Database {
         Ok(value)
     }
 
+    pub(super) fn pools(&self) -> Vec<PoolState> {
+        vec![self.writes.counted_state(), self.reads.counted_state()]
+    }
+
     /// That the database answers and can be written.
     pub(super) fn ping(&self) -> Result<(), StoreError> {
         self.write(|connection| {
@@ -217,7 +232,7 @@ impl Database {
     /// them yet, so another one is as good.
     fn begin(
         &self,
-        pool: &Pool<Manager>,
+        pool: &CountedPool<Manager>,
         begin: &str,
     ) -> Result<PooledConnection<Manager>, StoreError> {
         let mut stale = 0;
@@ -231,13 +246,17 @@ impl Database {
         }
     }
 
-    fn connection(&self, pool: &Pool<Manager>) -> Result<PooledConnection<Manager>, StoreError> {
+    fn connection(
+        &self,
+        pool: &CountedPool<Manager>,
+    ) -> Result<PooledConnection<Manager>, StoreError> {
         if let Some(open) = pool.try_get() {
             return Ok(open);
         }
         if !self.outage.may_try() {
             return Err(StoreError::Unavailable("the database cannot be reached".to_owned()));
         }
+        let _waits = pool.wait();
         match pool.get() {
             Ok(open) => {
                 self.outage.ends();

@@ -13,7 +13,7 @@ use super::statements::{ClearOutbox, Displaced, EventsOfGroup, InsertLog, TrimGr
 use crate::jobs::{CommittedEvent, Region, Scope, Sequence, Timestamp, contractor_group};
 use crate::store::columns::event_columns;
 use crate::store::values::{stored_limit, stored_sequence, to_json};
-use crate::store::{EventFilter, EventLog, LogEntry, StoreError};
+use crate::store::{EventFilter, EventLog, LogEntry, PoolState, StoreError};
 
 /// The log of all events, in one database.
 pub(super) struct PostgresEventLog {
@@ -54,6 +54,10 @@ impl EventLog for PostgresEventLog {
 
     fn ping(&self) -> Result<(), StoreError> {
         self.database.ping()
+    }
+
+    fn pools(&self) -> Vec<PoolState> {
+        self.database.pools()
     }
 }
 

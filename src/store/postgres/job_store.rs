@@ -8,7 +8,7 @@ use super::commit::Transaction;
 use super::connection::Database;
 use super::leader::Leader;
 use super::lists;
-use super::rows::EventRow;
+use super::rows::{self, EventRow};
 use super::schema::{event_sequence, outbox};
 use super::statements::{ClearOutbox, PurgeKeys};
 use crate::jobs::{
@@ -18,7 +18,7 @@ use crate::jobs::{
 use crate::store::columns::event_columns;
 use crate::store::values::{number, stored_limit, stored_sequence};
 use crate::store::{
-    Committed, ContractorFilter, JobFilter, JobStore, PURGED_KEYS_MAX, Page, StoreError,
+    Committed, ContractorFilter, JobFilter, JobStore, PURGED_KEYS_MAX, Page, PoolState, StoreError,
     commit_batch,
 };
 
@@ -112,6 +112,15 @@ impl JobStore for PostgresJobStore {
         })
     }
 
+    fn oldest_unlogged(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.database.read(|connection| {
+            let first = outbox::table.order(outbox::sequence).select(outbox::occurred_at);
+            let first: Option<chrono::DateTime<chrono::Utc>> =
+                first.first(connection).optional()?;
+            first.map(|time| rows::time("outbox.occurred_at", time)).transpose()
+        })
+    }
+
     fn clear_outbox(&self, last: Sequence) -> Result<(), StoreError> {
         self.database.write(|connection| {
             ClearOutbox { first: 1, last: stored_sequence(last) }.execute(connection)?;
@@ -139,6 +148,10 @@ impl JobStore for PostgresJobStore {
 
     fn ping(&self) -> Result<(), StoreError> {
         self.database.ping()
+    }
+
+    fn pools(&self) -> Vec<PoolState> {
+        self.database.pools()
     }
 }
 

@@ -166,7 +166,7 @@ impl EventRow {
     }
 }
 
-fn time(column: &str, time: DateTime<Utc>) -> Result<Timestamp, StoreError> {
+pub(super) fn time(column: &str, time: DateTime<Utc>) -> Result<Timestamp, StoreError> {
     Timestamp::from_millis(time.timestamp_millis()).ok_or_else(|| garbled(column, time))
 }
 

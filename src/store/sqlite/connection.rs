@@ -9,12 +9,13 @@ use diesel::dsl::sql;
 use diesel::r2d2::R2D2Connection;
 use diesel::sql_types::Text;
 use diesel::{Connection, RunQueryDsl, SqliteConnection};
-use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
+use r2d2::{ManageConnection, NopErrorHandler, Pool};
 
 use super::gate::Gate;
 use super::migrations;
 
 use crate::store::migrations::Contents;
+use crate::store::pool::{CountedPool, PoolNames, PoolState};
 use crate::store::{StoreError, url};
 
 /// How long a caller waits for a connection before it is told that there is none.
@@ -59,14 +60,14 @@ impl Durability {
 #[derive(Clone)]
 pub(super) struct Database {
     gate: Arc<Gate>,
-    writes: Pool<FileManager>,
-    reads: Pool<FileManager>,
+    writes: CountedPool<FileManager>,
+    reads: CountedPool<FileManager>,
 }
 
 impl Database {
     /// Needs no file yet: connections are made in the background, and again whenever
     /// one is asked for and none is there.
-    pub(super) fn new(file: FileManager, gate: Arc<Gate>) -> Self {
+    pub(super) fn new(file: FileManager, gate: Arc<Gate>, names: PoolNames) -> Self {
         let pool = |connections_max: u32| {
             Pool::builder()
                 .max_size(connections_max)
@@ -79,7 +80,11 @@ impl Database {
                 .error_handler(Box::new(NopErrorHandler))
                 .build_unchecked(file.clone())
         };
-        Self { gate, writes: pool(1), reads: pool(READ_CONNECTIONS_MAX) }
+        Self {
+            gate,
+            writes: CountedPool::new(names.writes, pool(1)),
+            reads: CountedPool::new(names.reads, pool(READ_CONNECTIONS_MAX)),
+        }
     }
 
     /// Waits for the first connection of each kind. Pools make them in the background,
@@ -98,8 +103,10 @@ impl Database {
         work: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         // Dropped in the opposite order: the turn ends after the connection is given back.
-        let _turn = self.gate.enter();
-        let mut file = connection(&self.writes)?;
+        let (_turn, mut file) = {
+            let _waits = self.writes.wait();
+            (self.gate.enter(), self.writes.get()?)
+        };
         let outcome = file.connection.immediate_transaction(work);
         file.note(outcome)
     }
@@ -109,14 +116,17 @@ impl Database {
         &self,
         work: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut file = connection(&self.reads)?;
+        let mut file = {
+            let _waits = self.reads.wait();
+            self.reads.get()?
+        };
         let outcome = file.connection.transaction(work);
         file.note(outcome)
     }
-}
 
-fn connection(pool: &Pool<FileManager>) -> Result<PooledConnection<FileManager>, StoreError> {
-    Ok(pool.get()?)
+    pub(super) fn pools(&self) -> Vec<PoolState> {
+        vec![self.writes.counted_state(), self.reads.counted_state()]
+    }
 }
 
 /// What must be so before a database is used.

@@ -10,7 +10,7 @@ use super::rows::EventRow;
 use super::schema::{event_log, event_log_groups, outbox};
 use crate::jobs::{CommittedEvent, Region, Scope, Sequence, Timestamp, contractor_group};
 use crate::store::values::{stored_sequence, to_json};
-use crate::store::{EventFilter, EventLog, LogEntry, StoreError};
+use crate::store::{EventFilter, EventLog, LogEntry, PoolState, StoreError};
 
 /// The log of all events, in one file.
 pub(super) struct SqliteEventLog {
@@ -52,6 +52,10 @@ impl EventLog for SqliteEventLog {
     fn ping(&self) -> Result<(), StoreError> {
         // To begin to write tells whether the file can be written, and leaves no trace.
         self.database.write(|_| Ok(()))
+    }
+
+    fn pools(&self) -> Vec<PoolState> {
+        self.database.pools()
     }
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::commit::Transaction;
 use super::connection::Database;
 use super::lists;
-use super::rows::EventRow;
+use super::rows::{self, EventRow};
 use super::schema::{event_sequence, outbox};
 use crate::jobs::{
     CommandRequest, CommittedEvent, Contractor, ContractorId, Job, JobId, Scope, Sequence,
@@ -19,7 +19,7 @@ use crate::jobs::{
 use crate::store::columns::event_columns;
 use crate::store::values::{number, stored_limit, stored_sequence};
 use crate::store::{
-    Committed, ContractorFilter, JobFilter, JobStore, PURGED_KEYS_MAX, Page, StoreError,
+    Committed, ContractorFilter, JobFilter, JobStore, PURGED_KEYS_MAX, Page, PoolState, StoreError,
     commit_batch,
 };
 
@@ -89,6 +89,14 @@ impl JobStore for SqliteJobStore {
         })
     }
 
+    fn oldest_unlogged(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.database.read(|connection| {
+            let first = outbox::table.order(outbox::sequence).select(outbox::occurred_at);
+            let first: Option<String> = first.first(connection).optional()?;
+            first.map(|time| rows::time("outbox.occurred_at", &time)).transpose()
+        })
+    }
+
     fn clear_outbox(&self, last: Sequence) -> Result<(), StoreError> {
         self.database.write(|connection| {
             let logged = outbox::table.filter(outbox::sequence.le(stored_sequence(last)));
@@ -120,6 +128,10 @@ impl JobStore for SqliteJobStore {
 
     fn ping(&self) -> Result<(), StoreError> {
         self.last_sequence().map(|_| ())
+    }
+
+    fn pools(&self) -> Vec<PoolState> {
+        self.database.pools()
     }
 }
 

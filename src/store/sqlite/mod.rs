@@ -29,6 +29,7 @@ use self::event_log::SqliteEventLog;
 use self::gate::Gate;
 use self::job_store::SqliteJobStore;
 use super::migrations::Contents;
+use super::pool::PoolNames;
 use super::{EventLog, JobStore, JobsAndLog, StoreError};
 
 /// Jobs and log in one file.
@@ -44,7 +45,7 @@ pub(super) fn open_both(
     // in the transaction that logs it, so a loss of power that takes one takes both, and
     // the event is logged again.
     let manager = FileManager::existing(path)?.with_durability(Durability::Ordered);
-    let database = Database::new(manager, gate);
+    let database = Database::new(manager, gate, PoolNames::EVENT_LOG);
     let node_id = node_id.to_owned();
     let log = SqliteEventLog { database, node_id, shares_database: true };
     Ok((Arc::new(SqliteJobStore { database: jobs }), Arc::new(log)))
@@ -70,7 +71,8 @@ pub(super) fn open_log(
     }
     let gate = Arc::new(Gate::default());
     checkpoint::start(manager.clone(), &gate);
-    let (database, node_id) = (Database::new(manager, gate), node_id.to_owned());
+    let (database, node_id) =
+        (Database::new(manager, gate, PoolNames::EVENT_LOG), node_id.to_owned());
     Ok(Arc::new(SqliteEventLog { database, node_id, shares_database: false }))
 }
 
@@ -100,7 +102,7 @@ fn read_file(path: &Path, contents: Contents) -> Result<Database, StoreError> {
     let preparation = Preparation { contents, migrate: false };
     let file = FileManager::preparing(path, preparation)?.read_only();
     file.connect()?;
-    let database = Database::new(file, Arc::default());
+    let database = Database::new(file, Arc::default(), PoolNames::JOBS);
     database.await_connections()?;
     Ok(database)
 }
@@ -110,7 +112,7 @@ fn open_file(path: &Path, preparation: Preparation) -> Result<(Database, Arc<Gat
     // The pools would hide what is wrong for half a second, and then say less.
     FileManager::preparing(path, preparation)?.connect()?;
     let gate = Arc::new(Gate::default());
-    let database = Database::new(FileManager::existing(path)?, Arc::clone(&gate));
+    let database = Database::new(FileManager::existing(path)?, Arc::clone(&gate), PoolNames::JOBS);
     database.await_connections()?;
     checkpoint::start(FileManager::existing(path)?, &gate);
     Ok((database, gate))

@@ -176,7 +176,7 @@ impl EventRow {
     }
 }
 
-fn time(column: &str, text: &str) -> Result<Timestamp, StoreError> {
+pub(super) fn time(column: &str, text: &str) -> Result<Timestamp, StoreError> {
     Timestamp::parse(text).ok_or_else(|| garbled(column, text))
 }
 

@@ -65,7 +65,8 @@ impl Page {
             "gauge" => suffix.is_empty(),
             _ => false,
         };
-        assert!(is_known && name.starts_with("signalbox_"), "{line}");
+        let is_named = name.starts_with("signalbox_") || name.starts_with("process_");
+        assert!(is_known && is_named, "{line}");
         let labels = labels.strip_suffix('}').expect("labels end");
         for label in labels.split_terminator(',') {
             let (label, quoted) = label.split_once('=').expect("a label has a value");
@@ -172,8 +173,8 @@ async fn commands_are_counted_as_their_caller_saw_them_answered() {
     let all: f64 = counted.0.values().sum();
     assert_eq!(page.sum("signalbox_command_duration_seconds_count"), all);
     assert_eq!(page.get("signalbox_batch_commands_sum"), all, "each was in one transaction");
-    assert_eq!(page.get("signalbox_commands_waiting"), 0.0);
-    assert_eq!(page.get("signalbox_commands_waiting_max"), 1_024.0);
+    assert_eq!(page.get("signalbox_queue_waiting{queue=\"commands\"}"), 0.0);
+    assert_eq!(page.get("signalbox_queue_waiting_max{queue=\"commands\"}"), 1_024.0);
     let last = api.get("/api/events").send().await.sequence();
     assert_eq!(page.get("signalbox_events_committed_sequence"), last as f64);
 }
@@ -230,7 +231,10 @@ async fn connections_and_what_they_are_told_are_counted() {
     let all_are_counted = async || Page::of(&site).await.get("signalbox_deliveries_total") == told;
     until("all deliveries are counted", all_are_counted).await;
     let page = Page::of(&site).await;
-    assert_eq!(page.get("signalbox_connections"), 3.0);
+    assert_eq!(page.sum("signalbox_connections"), 3.0);
+    let kind = "signalbox_connections{transport=\"WebSockets\",protocol=\"json\"}";
+    assert_eq!(page.get(kind), 3.0);
+    assert_eq!(page.sum("signalbox_connections_opened_total"), 3.0);
     let tasks = page.get("signalbox_connection_tasks");
     assert!(tasks >= 3.0, "{tasks}");
     for name in ["signalbox_groups", "signalbox_users"] {
@@ -243,7 +247,7 @@ async fn connections_and_what_they_are_told_are_counted() {
     let is_nothing_left = async || {
         let page = Page::of(&site).await;
         let names = ["connections", "groups", "users", "connection_tasks"];
-        names.iter().all(|name| page.get(&format!("signalbox_{name}")) == 0.0)
+        names.iter().all(|name| page.sum(&format!("signalbox_{name}")) == 0.0)
     };
     until("nothing of a connection is left", is_nothing_left).await;
     assert_eq!(Page::of(&site).await.get("signalbox_deliveries_total"), told);
@@ -263,13 +267,24 @@ async fn a_log_that_is_away_lags_and_catches_up() {
     until("the log is down", is_down).await;
     let page = Page::of(&site).await;
     assert_eq!(page.get("signalbox_event_log_lag_events"), 3.0);
+    assert_eq!(page.get("signalbox_queue_waiting{queue=\"event_log\"}"), 3.0);
+    let grows_old = async || {
+        let page = Page::of(&site).await;
+        let names = ["signalbox_event_log_lag_seconds", "signalbox_outbox_oldest_age_seconds"];
+        names.iter().all(|name| page.get(name) > 0.5)
+    };
+    until("the oldest event has waited for a while", grows_old).await;
     assert_eq!(page.get("signalbox_events_logged_sequence"), 0.0);
     assert_eq!((page.part("job_store"), page.part("backplane")), (1.0, 1.0));
 
     log.bring_back();
     let has_caught_up = async || {
         let page = Page::of(&site).await;
-        page.get("signalbox_event_log_lag_events") == 0.0 && page.part("event_log") == 1.0
+        let names = ["log_lag_events", "log_lag_seconds"];
+        names.iter().all(|name| page.get(&format!("signalbox_event_{name}")) == 0.0)
+            && page.get("signalbox_outbox_oldest_age_seconds") == 0.0
+            && page.get("signalbox_queue_waiting{queue=\"event_log\"}") == 0.0
+            && page.part("event_log") == 1.0
     };
     until("the log has caught up", has_caught_up).await;
     assert_eq!(Page::of(&site).await.get("signalbox_events_logged_sequence"), 3.0);
@@ -305,7 +320,9 @@ async fn whoever_is_on_this_machine_may_read_whatever_their_token() {
 /// The metrics of `docs/metrics.md`: name, type, labels.
 fn documented() -> BTreeSet<(String, String, BTreeSet<String>)> {
     let text = include_str!("../../../docs/metrics.md");
-    let rows = text.lines().filter(|line| line.starts_with("| `signalbox_"));
+    let is_metric =
+        |line: &&str| line.starts_with("| `signalbox_") || line.starts_with("| `process_");
+    let rows = text.lines().filter(is_metric);
     rows.map(|row| {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let [_, metric, kind, unit, meaning, _] = cells[..] else {
@@ -333,8 +350,10 @@ async fn the_documentation_lists_what_is_served() {
         .collect();
     assert_eq!(served, documented());
     let version = env!("CARGO_PKG_VERSION");
-    assert_eq!(page.get(&format!("signalbox_build_info{{version=\"{version}\"}}")), 1.0);
-    let started = page.get("signalbox_process_start_time_seconds");
+    let build = format!("signalbox_build_info{{version=\"{version}\",profile=\"debug\"}}");
+    assert_eq!(page.get(&build), 1.0);
+    assert_eq!(page.get("signalbox_node_info{node=\"test\"}"), 1.0);
+    let started = page.get("process_start_time_seconds");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time");
     assert!((now.as_secs_f64() - started).abs() < 600.0, "{started}");
 }
