@@ -4,13 +4,13 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile, rm, writeFile } from "node:fs/promises";
-import { createServer, connect } from "node:net";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import * as signalR from "@microsoft/signalr";
 
-import { Client, Inbox, Server, claims, later, sequenceOf, sign, temporaryFolder, within } from "./support.mjs";
+import { Client, Inbox, Server, claims, freePort, later, sequenceOf, sign, temporaryFolder, within } from "./support.mjs";
 
 const { WebSockets, ServerSentEvents, LongPolling } = signalR.HttpTransportType;
 
@@ -82,15 +82,6 @@ class Nginx {
     await within("nginx has ended", this.exited);
     await rm(this.folder, { recursive: true, force: true });
   }
-}
-
-async function freePort() {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = /** @type {import("node:net").AddressInfo} */ (probe.address());
-  probe.close();
-  await once(probe, "close");
-  return port;
 }
 
 /** A connection through nginx, over one transport. */

@@ -8,6 +8,7 @@ import { createHmac, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { request } from "node:http";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -70,6 +71,15 @@ export class Server extends Program {
 
 export function temporaryFolder() {
   return mkdtemp(join(tmpdir(), "signalbox-test-"));
+}
+
+export async function freePort() {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = /** @type {import("node:net").AddressInfo} */ (probe.address());
+  probe.close();
+  await once(probe, "close");
+  return port;
 }
 
 /** Seconds since 1970, so many from now. */
