@@ -123,6 +123,13 @@ settings! {
     /// Whether each request and each connection has a line in the log [default: true]
     #[arg(long, env = "SIGNALBOX_ACCESS_LOG", value_name = "BOOL")]
     access_log: bool => bool, |it| it.unwrap_or(true), |it| Some((*it).into());
+    /// The OpenTelemetry collector that is told of traces [default: none]
+    #[arg(long, env = "SIGNALBOX_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: String => Option<String>, as_given, text_if_set;
+    /// One of how many traces that begin here is told of [default: 1]
+    #[arg(long, env = "SIGNALBOX_TRACE_ONE_IN", value_name = "NUMBER")]
+    trace_one_in: NonZeroU32 => NonZeroU32, |it| it.unwrap_or(NonZeroU32::MIN),
+        |it| Some(number(it.get().into()));
 
     /// How long a stop may take, in seconds [default: 10]
     #[arg(long, env = "SIGNALBOX_STOP_TIMEOUT_SECONDS", value_name = "SECONDS")]

@@ -57,16 +57,23 @@ pub fn run(args: Box<ServeArgs>) -> Outcome {
         return Ok(());
     }
     let _log = telemetry::start(settings.log_format);
+    let (collector, node_id) = (settings.otlp_endpoint.clone(), settings.node_id.clone());
+    let ratio = 1.0 / f64::from(settings.trace_one_in.get());
     let config = server_config(settings, !args.no_migrate)?;
     let faults = config.faults();
     if !faults.is_empty() {
         return Err(faults.join("\nsignalbox: ").into());
     }
+    // Ends after the server, which has spans to the end.
+    let _traces = telemetry::start_traces(collector.as_deref(), ratio, &node_id)?;
     run::until_signalled(config, |_| async { Ok(()) })
 }
 
 /// The server that these settings ask for.
 pub(super) fn server_config(settings: Settings, migrate: bool) -> Result<ServerConfig, String> {
+    if let Some(fault) = settings.otlp_endpoint.as_deref().and_then(telemetry::endpoint_fault) {
+        return Err(format!("otlp_endpoint: {fault}"));
+    }
     let is_shared = settings.database_url.starts_with("postgres");
     if settings.redis_url.is_some() && !is_shared {
         return Err(

@@ -84,6 +84,7 @@ pub(super) async fn submit(commands: &CommandQueue, command: Command) -> Result<
         event_id: EventId::fresh(),
         if_match: None,
         idempotency: None,
+        trace: None,
         command,
     };
     commands.submit(request).await.map(|_| ())

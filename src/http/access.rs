@@ -3,29 +3,45 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix_web::HttpMessage as _;
 use actix_web::body::{BodySize, BoxBody, MessageBody as _};
 use actix_web::dev::ServiceResponse;
+use actix_web::{HttpMessage as _, HttpRequest};
 use log::kv::Value;
 
 use super::HttpState;
 use super::request::RequestId;
-use crate::jobs::Caller;
-use crate::telemetry::ACCESS;
+use crate::jobs::{Caller, TraceContext};
+use crate::telemetry::{ACCESS, Span, SpanKind};
 
 /// A request on its way to its answer.
 pub(super) struct Access {
     since: Instant,
+    span: Span,
 }
 
+/// The trace that a request belongs to.
+pub(super) struct InTrace(pub(super) TraceContext);
+
+/// Requests below it are told of as parts of a trace.
+const TRACED_PREFIX: &str = "/api/";
+
 impl Access {
-    pub(super) fn begin() -> Self {
-        Self { since: Instant::now() }
+    pub(super) fn begin(request: &HttpRequest) -> Self {
+        let since = Instant::now();
+        if !request.path().starts_with(TRACED_PREFIX) {
+            return Self { since, span: Span::default() };
+        }
+        let parent = traceparent(request);
+        let span = Span::start("request", SpanKind::Server, parent);
+        if let Some(trace) = span.context().or(parent) {
+            request.extensions_mut().insert(InTrace(trace));
+        }
+        Self { since, span }
     }
 
     /// The answer's head is known, and its body is about to be sent.
     pub(super) fn end(
-        self,
+        mut self,
         response: &ServiceResponse<BoxBody>,
         id: &RequestId,
         state: &HttpState,
@@ -34,6 +50,7 @@ impl Access {
         let status = response.status().as_u16();
         let route = request.match_pattern();
         state.metrics.answered(request.method().as_str(), route.as_deref(), status, duration);
+        self.describe(request.method().as_str(), route.as_deref(), status);
         if !state.access_log {
             return;
         }
@@ -54,4 +71,21 @@ impl Access {
             "request"
         );
     }
+
+    /// By the names that OpenTelemetry gives to what it knows of requests.
+    fn describe(&mut self, method: &str, route: Option<&str>, status: u16) {
+        self.span.rename(|| format!("{method} {}", route.unwrap_or_default()));
+        self.span.set("http.response.status_code", i64::from(status));
+        if status >= 500 {
+            self.span.fail();
+        }
+    }
+}
+
+/// What the request says of the trace that it belongs to, if that is well-formed: by the
+/// specification there is one header, and all else is as if there were none.
+fn traceparent(request: &HttpRequest) -> Option<TraceContext> {
+    let mut all = request.headers().get_all("traceparent");
+    let only = all.next().filter(|_| all.next().is_none())?;
+    only.to_str().ok()?.parse().ok()
 }

@@ -138,7 +138,7 @@ pub async fn around(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let (id, access) = (RequestId::of(request.request()), Access::begin());
+    let (id, access) = (RequestId::of(request.request()), Access::begin(request.request()));
     request.extensions_mut().insert(id.clone());
     let path = request.path().to_owned();
     let is_hub = is_hub(&path);

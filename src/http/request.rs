@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
+use super::access::InTrace;
 use super::problem::Problem;
 use super::{BODY_BYTES_MAX, HttpState};
 use crate::auth::{Denial, bearer_token};
@@ -158,12 +159,14 @@ pub(super) async fn submit(
 ) -> Result<Receipt, Problem> {
     let id = request.extensions().get::<RequestId>().cloned();
     let id = id.ok_or_else(Problem::internal)?;
+    let trace = request.extensions().get::<InTrace>().map(|InTrace(trace)| *trace);
     let command = CommandRequest {
         caller,
         correlation_id: id.as_str().to_owned(),
         event_id: EventId::fresh(),
         if_match: if_match(request)?,
         idempotency: idempotency(request, body)?,
+        trace,
         command,
     };
     Ok(state.commands.submit(command).await?)

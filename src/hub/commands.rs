@@ -15,6 +15,7 @@ use crate::jobs::{
 };
 use crate::pipeline::CommandError;
 use crate::signalr::{HubError, JsonText};
+use crate::telemetry::{Span, SpanKind};
 
 /// A change with the version that it is for, which HTTP has in a header.
 #[derive(Debug, Deserialize)]
@@ -52,6 +53,7 @@ impl DispatchHub {
         if_match: Option<Version>,
         command: Command,
     ) -> Result<JsonText, HubError> {
+        let mut span = Span::start("hub invocation", SpanKind::Server, None);
         let request_id = uuid::Uuid::now_v7().to_string();
         let request = CommandRequest {
             caller: Arc::clone(caller.user()),
@@ -59,9 +61,13 @@ impl DispatchHub {
             event_id: EventId::fresh(),
             if_match,
             idempotency: None,
+            trace: span.context(),
             command,
         };
         let receipt = self.parts.commands.submit(request).await;
+        if let Err(CommandError::Internal(_) | CommandError::OutcomeUnknown(_)) = receipt {
+            span.fail();
+        }
         let receipt = receipt.map_err(|error| failed(error, &request_id))?;
         match receipt.subject {
             Subject::Job(job) => serde_json::to_string(&job)

@@ -41,6 +41,7 @@ fn by(caller: Caller, command: Command) -> CommandRequest {
         event_id: EventId::fresh(),
         if_match: None,
         idempotency: None,
+        trace: None,
         command,
     }
 }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::{
     ADDRESS_BYTES_MAX, CONTRACTOR_NAME_BYTES_MAX, CONTRACTORS_PER_JOB_MAX, CUSTOMER_BYTES_MAX,
     Caller, ContractorId, EventId, FieldError, JobId, REASON_BYTES_MAX, Refusal, Region,
-    TITLE_BYTES_MAX, Version, Window, bounded_text, schema,
+    TITLE_BYTES_MAX, TraceContext, Version, Window, bounded_text, schema,
 };
 
 /// A command with what surrounds it: who asks, and on which conditions.
@@ -26,6 +26,8 @@ pub struct CommandRequest {
     pub if_match: Option<Version>,
     /// The caller's promise to recognise a repetition.
     pub idempotency: Option<Idempotency>,
+    /// The trace that the command belongs to, which the event carries.
+    pub trace: Option<TraceContext>,
     /// What is asked for.
     pub command: Command,
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Actor, ContractorId, EventId, Job, JobId, Region, Sequence, Timestamp, Version, Window, schema,
+    Actor, ContractorId, EventId, Job, JobId, Region, Sequence, Timestamp, TraceContext, Version,
+    Window, schema,
 };
 
 /// The version of every event's shape.
@@ -350,13 +351,14 @@ impl Event {
             .collect()
     }
 
-    /// The event with its place in the order, ready to be stored and sent.
+    /// The event with its place in the order, ready to be stored and sent, of no trace.
     #[must_use]
     pub fn committed(mut self, sequence: Sequence) -> CommittedEvent {
         self.sequence = sequence;
         let payload = serde_json::to_string(&self).expect("an event has string keys only");
         CommittedEvent {
             sequence,
+            trace: None,
             event_id: self.event_id,
             groups: self.groups(),
             event_type: self.event_type,
@@ -397,4 +399,6 @@ pub struct CommittedEvent {
     pub correlation_id: String,
     /// When the change was decided.
     pub occurred_at: Timestamp,
+    /// The trace of the request that asked for it, if there was one.
+    pub trace: Option<TraceContext>,
 }

@@ -17,6 +17,7 @@ mod refusal;
 mod schema;
 mod text;
 mod timestamp;
+mod trace;
 mod window;
 
 pub use board::{Board, BusyWindow, Decision, JobChange, Needs, StoredReceipt};
@@ -39,6 +40,7 @@ pub use text::{
     CUSTOMER_BYTES_MAX, REASON_BYTES_MAX, SUBJECT_BYTES_MAX, TITLE_BYTES_MAX, bounded_text,
 };
 pub use timestamp::Timestamp;
+pub use trace::{NoTrace, TraceContext};
 pub use window::{WINDOW_DAYS_MAX, Window};
 
 /// The most contractors that one job may have; with the text bounds it keeps

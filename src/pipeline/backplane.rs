@@ -60,7 +60,7 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 
 /// A message's first byte is its kind and shape; nodes pass over those that they do not
 /// know, and hear of events from the database. This one is a [`Telling`].
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 4;
 
 /// The message is an [`Ordered`].
 const ORDER_FORMAT: u8 = 2;
@@ -427,6 +427,11 @@ mod tests {
             actor_id: "ann".to_owned(),
             correlation_id: "request-1".to_owned(),
             occurred_at: Timestamp::now(),
+            trace: Some(
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+                    .parse()
+                    .expect("a traceparent"),
+            ),
         }
     }
 

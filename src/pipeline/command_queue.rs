@@ -7,8 +7,9 @@ use tokio::sync::{Semaphore, oneshot};
 use super::command_error::CommandError;
 use super::job_actor::{JobActor, Submit, Waiter};
 use super::keeper::Kept;
-use super::metrics::{CommandTimer, Metrics};
+use super::metrics::{CommandTimer, Metrics, result_of};
 use crate::jobs::{CommandRequest, Receipt};
+use crate::telemetry::{Span, SpanKind};
 
 /// Takes commands, up to a bound, and has them carried out in the order of their
 /// arrival. Clones are the same queue.
@@ -44,9 +45,25 @@ impl CommandQueue {
     ///
     /// A full queue is [`CommandError::Busy`] at once. A caller that stops waiting
     /// does not stop the command: its place is held until the command is answered.
-    pub async fn submit(&self, request: CommandRequest) -> Result<Receipt, CommandError> {
+    pub async fn submit(&self, mut request: CommandRequest) -> Result<Receipt, CommandError> {
         let timer = self.metrics.begin(&request.command);
-        let Some(answer) = self.take_in(request, &timer) else {
+        let mut span = Span::start(timer.command(), SpanKind::Internal, request.trace);
+        // The event becomes a part of it, wherever it goes from here.
+        request.trace = span.context().or(request.trace);
+        let answer = self.carry_out(request, &timer).await;
+        span.set("signalbox.result", result_of(&answer));
+        if let Err(CommandError::Internal(_) | CommandError::OutcomeUnknown(_)) = answer {
+            span.fail();
+        }
+        answer
+    }
+
+    async fn carry_out(
+        &self,
+        request: CommandRequest,
+        timer: &CommandTimer,
+    ) -> Result<Receipt, CommandError> {
+        let Some(answer) = self.take_in(request, timer) else {
             let busy = Err(CommandError::Busy);
             timer.end(&busy, false);
             return busy;

@@ -14,13 +14,13 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use actix::prelude::*;
 
 use super::keeper::{Lifeline, Panic};
 use super::progress::{PartState, Progress};
-use super::{PipelineConfig, start_thread};
+use super::{PipelineConfig, event_span, start_thread};
 use crate::jobs::Sequence;
 use crate::store::{LogEntry, PAGE_ROWS_MAX, Store, StoreError};
 
@@ -293,7 +293,11 @@ impl LogThread {
         let Some(last) = entries.last().map(|entry| entry.event.sequence) else {
             return self.append_from_outbox();
         };
+        let began = SystemTime::now();
         self.store.log.append(entries, self.store.log_shares_database)?;
+        for entry in entries {
+            drop(event_span(began, "log", &entry.event));
+        }
         if !self.store.log_shares_database {
             // Between the two an event is in both places, which readers know of.
             self.store.jobs.clear_outbox(last)?;

@@ -15,12 +15,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use actix::prelude::*;
 use tokio::sync::Notify;
 
 use super::event_log_writer::{EventLogWriter, Published};
+use super::event_span;
 use super::keeper::{Kept, Lifeline, Panic};
 use super::metrics::Metrics;
 use super::progress::Progress;
@@ -110,6 +111,7 @@ impl GroupRegistry {
     /// It is among the recent events before anybody has it, so whoever subscribes
     /// behind it finds it there.
     fn publish(&self, event: &Arc<CommittedEvent>) {
+        let _span = event_span(SystemTime::now(), "relay", event);
         if let Some(relayed) = RelayedEvent::new(Arc::clone(event)) {
             let publication = Arc::clone(&relayed.publication);
             self.recent.push(Arc::new(relayed));

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -24,7 +24,7 @@ use super::group_registry::{Committed, GroupRegistry};
 use super::keeper::{Kept, Lifeline, Panic};
 use super::metrics::{CommandTimer, Metrics};
 use super::progress::Progress;
-use super::{PipelineConfig, start_thread};
+use super::{PipelineConfig, event_span, start_thread};
 use crate::jobs::{CommandRequest, CommittedEvent, Receipt, Timestamp};
 use crate::store::{JobStore, StoreError};
 
@@ -299,7 +299,7 @@ impl Committer {
         requests: &[CommandRequest],
         waiters: &Waiters,
     ) -> Result<Outcome, CommandError> {
-        let is_wanted = || waiters.may_commit();
+        let (began, is_wanted) = (SystemTime::now(), || waiters.may_commit());
         let commit = || self.store.commit_if(requests, Timestamp::now(), &is_wanted);
         // A panic rolls the transaction back; without the catch it would also end
         // this thread, and actix does not bring that back.
@@ -323,6 +323,10 @@ impl Committer {
             }
         };
         self.metrics.committed(requests.len());
+        for event in &committed.events {
+            let commands = i64::try_from(requests.len()).unwrap_or(i64::MAX);
+            event_span(began, "commit", event).set("signalbox.batch.commands", commands);
+        }
         let answers =
             committed.answers.into_iter().zip(committed.is_new).map(|(answer, is_new)| {
                 let is_repeated = answer.is_ok() && !is_new;

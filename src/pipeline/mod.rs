@@ -32,7 +32,7 @@ mod recent_events;
 mod relay;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use actix::{Actor, Arbiter};
 use tokio::sync::Notify;
@@ -56,8 +56,10 @@ use backplane::BackplaneParts;
 use beginning::Beginning;
 use recent_events::RecentEvents;
 
+use crate::jobs::CommittedEvent;
 use crate::signalr::HubHandle;
 use crate::store::{Store, StoreError};
+use crate::telemetry::Span;
 
 /// Bounds and intervals of the pipeline.
 #[derive(Debug, Clone)]
@@ -263,6 +265,13 @@ pub async fn blocking<T: Send + 'static>(
     actix_web::web::block(call)
         .await
         .unwrap_or_else(|_| Err(StoreError::Unavailable("the call was cut short".to_owned())))
+}
+
+/// What has been done with an event since then, as a part of the trace that it came from.
+fn event_span(began: SystemTime, name: &'static str, event: &CommittedEvent) -> Span {
+    let mut span = Span::since(began, name, event.trace);
+    span.set("signalbox.event.sequence", i64::try_from(event.sequence).unwrap_or(i64::MAX));
+    span
 }
 
 /// One thread for an actor that blocks.

@@ -15,6 +15,7 @@ macro_rules! event_columns {
             $table::actor_id,
             $table::correlation_id,
             $table::occurred_at,
+            $table::traceparent,
         )
     };
 }

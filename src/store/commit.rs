@@ -78,7 +78,7 @@ pub fn commit_batch(
     let mut board = load(transaction, requests, now)?;
     let decisions: Vec<_> = requests.iter().map(|request| board.decide(request, now)).collect();
     write_subjects(transaction, &board)?;
-    let committed = number(transaction, decisions)?;
+    let committed = number(transaction, requests, decisions)?;
     if !committed.events.is_empty() {
         transaction.write_outbox(&committed.events)?;
     }
@@ -127,6 +127,7 @@ fn write_subjects(
 /// Gives the events their sequences, and turns decisions into answers.
 fn number(
     transaction: &mut dyn CommitTransaction,
+    requests: &[CommandRequest],
     decisions: Vec<Result<Decision, Refusal>>,
 ) -> Result<Committed, StoreError> {
     let changed =
@@ -136,12 +137,12 @@ fn number(
     let is_new = decisions.iter().map(is_new_answer).collect();
     let mut events = Vec::new();
     let mut answers: Vec<Result<Receipt, Refusal>> = Vec::with_capacity(decisions.len());
-    for decision in decisions {
+    for (request, decision) in requests.iter().zip(decisions) {
         let answer = match decision {
             Err(refusal) => Err(refusal),
             Ok(Decision::Changed { job, event, created }) => {
                 let made = EventRef { event_id: event.event_id, sequence: next };
-                events.push(event.committed(next));
+                events.push(CommittedEvent { trace: request.trace, ..event.committed(next) });
                 next += 1;
                 Ok(Receipt { subject: Subject::Job(*job), created, event: Some(made) })
             }

@@ -7,9 +7,21 @@ use super::StoreError;
 use super::records::{Counted, EventRecord, GroupFault, Overlap, StaleAssignment};
 use super::values::number;
 
-/// The columns of an [`EventRecord`], in its order.
-pub(super) type EventColumns =
-    (i64, String, String, i64, String, String, String, String, String, String, String);
+/// The columns of an [`EventRecord`], in its order, and the trace, which proves nothing.
+pub(super) type EventColumns = (
+    i64,
+    String,
+    String,
+    i64,
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    Option<String>,
+);
 
 /// The record of an event's columns.
 pub(super) fn event_record(columns: EventColumns) -> Result<EventRecord, StoreError> {

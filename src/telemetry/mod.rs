@@ -1,10 +1,18 @@
-//! Log lines: one per thing that happened, to standard error.
+//! Log lines: one per thing that happened, to standard error. And [`spans`]: pieces of work
+//! that belong together, for a collector.
 //!
 //! A thread that logs formats its line ([`line`]) and puts it into a bounded queue; a
 //! thread of its own writes ([`writer`]). So a reader of standard error that is slow, or
 //! gone, costs lines and not requests.
 
 mod line;
+#[cfg(feature = "opentelemetry")]
+mod otlp;
+#[cfg(feature = "opentelemetry")]
+mod spans;
+#[cfg(not(feature = "opentelemetry"))]
+#[path = "no_spans.rs"]
+mod spans;
 mod writer;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -18,12 +26,35 @@ use std::time::Duration;
 use env_filter::Filter;
 use log::{Level, Log, Metadata, Record};
 
+pub use self::spans::{Span, TraceGuard, endpoint_fault, span_counts, start_traces};
+
 use self::line::Shape;
 use self::writer::Writer;
 use crate::config::LogFormat;
 
 /// The target of lines about requests and connections, one for each.
 pub const ACCESS: &str = "signalbox::access";
+
+/// How a piece of work came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpanKind {
+    /// Somebody asked from outside.
+    Server,
+    /// It is a part of another one.
+    Internal,
+}
+
+/// What became of spans since the start. Those that ended and were neither sent nor failed
+/// wait, or found no room.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SpanCounts {
+    /// Spans that are to be told of.
+    pub ended: u64,
+    /// Those that a collector took.
+    pub sent: u64,
+    /// Those that it did not take.
+    pub failed: u64,
+}
 
 /// What is logged when `RUST_LOG` does not say.
 const DEFAULT_LEVELS: &str = "info,actix_server=warn";

@@ -128,7 +128,7 @@ impl Lookers {
             Ok(lookers) => lookers,
             Err(_) if state.is_empty() => Vec::new(),
             Err(error) => {
-                log::warn!("what another node says of its people is not understood: {error}");
+                log::warn!(error:%; "what another node says of its people is not understood");
                 return;
             }
         };

@@ -207,7 +207,7 @@ impl DispatchHub {
         let id = id.parse::<JobId>().map_err(|_| unknown())?;
         let (jobs, scope) = (Arc::clone(&self.parts.store.jobs), caller.user().scope());
         let found = blocking(move || jobs.job(&scope, id)).await.map_err(|error| {
-            log::warn!("a job could not be looked up: {error}");
+            log::warn!(error:%; "a job could not be looked up");
             store_unavailable()
         })?;
         let region = found.0.map(|job| job.region);

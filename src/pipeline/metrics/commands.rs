@@ -85,6 +85,11 @@ pub(in crate::pipeline) struct CommandTimer {
 }
 
 impl CommandTimer {
+    /// The command's name.
+    pub(in crate::pipeline) fn command(&self) -> &'static str {
+        self.command
+    }
+
     /// The command is about to be answered so. Before the caller has the answer, so that
     /// nobody knows of an answer that the page does not.
     pub(in crate::pipeline) fn end(
@@ -92,15 +97,7 @@ impl CommandTimer {
         answer: &Result<Receipt, CommandError>,
         is_repeated: bool,
     ) {
-        let result = match answer {
-            Ok(_) if is_repeated => "repeated",
-            Ok(_) => "accepted",
-            Err(CommandError::Refused(refusal)) => refusal.code(),
-            Err(CommandError::Busy) => "busy",
-            Err(CommandError::Unavailable(_)) => "store_unavailable",
-            Err(CommandError::OutcomeUnknown(_)) => "outcome_unknown",
-            Err(CommandError::Internal(_)) => "internal",
-        };
+        let result = if is_repeated && answer.is_ok() { "repeated" } else { result_of(answer) };
         let metrics = &self.metrics.commands;
         metrics.commands.with_label_values(&[self.command, result]).inc();
         // An answer at once would make an overload look fast.
@@ -108,6 +105,18 @@ impl CommandTimer {
             let duration = self.since.elapsed().as_secs_f64();
             metrics.duration.with_label_values(&[self.command]).observe(duration);
         }
+    }
+}
+
+/// What became of a command that was carried out here, in a word.
+pub(in crate::pipeline) fn result_of(answer: &Result<Receipt, CommandError>) -> &'static str {
+    match answer {
+        Ok(_) => "accepted",
+        Err(CommandError::Refused(refusal)) => refusal.code(),
+        Err(CommandError::Busy) => "busy",
+        Err(CommandError::Unavailable(_)) => "store_unavailable",
+        Err(CommandError::OutcomeUnknown(_)) => "outcome_unknown",
+        Err(CommandError::Internal(_)) => "internal",
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::SystemTime;
 use prometheus::Registry;
 use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
 
-pub(super) use commands::CommandTimer;
+pub(super) use commands::{CommandTimer, result_of};
 pub(super) use events::PastSource;
 pub use events::Replaying;
 pub use limits::Limit;

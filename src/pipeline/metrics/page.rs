@@ -52,6 +52,7 @@ impl MetricsPage {
         families.extend(self.connections());
         families.push(self.metrics.limits.collect(self.hub.totals().refused));
         families.extend(log_lines());
+        families.push(spans());
         families.extend(about(&self.metrics.node));
         families.extend(process::families());
         families.sort_by(|one, other| one.name().cmp(other.name()));
@@ -236,6 +237,16 @@ fn age(since: Option<Timestamp>) -> f64 {
     let millis = since.map_or(0, |since| Timestamp::now().millis() - since.millis());
     // Another node's clock may be ahead of ours.
     millis.max(0) as f64 / 1000.0
+}
+
+fn spans() -> MetricFamily {
+    let counts = telemetry::span_counts();
+    let results = [("ended", counts.ended), ("sent", counts.sent), ("failed", counts.failed)];
+    counters(
+        "signalbox_spans_total",
+        "Spans that ended, and of them those that a collector took, or did not take.",
+        results.map(|(result, count)| ([("result", result)], count as f64)),
+    )
 }
 
 fn log_lines() -> [MetricFamily; 2] {

@@ -129,7 +129,8 @@ impl CommitTransaction for Transaction<'_> {
             groups: all.clone().map(|event| to_json(&event.groups)).collect::<Result<_, _>>()?,
             actor_ids: all.clone().map(|event| event.actor_id.clone()).collect(),
             correlation_ids: all.clone().map(|event| event.correlation_id.clone()).collect(),
-            occurred: all.map(|event| event.occurred_at.to_utc()).collect(),
+            occurred: all.clone().map(|event| event.occurred_at.to_utc()).collect(),
+            traces: all.map(|event| event.trace.map(|trace| trace.to_string())).collect(),
         }
         .execute(self.connection)?;
         Ok(())

@@ -80,6 +80,10 @@ impl PostgresEventLog {
             correlation_ids: all.clone().map(|event| event.correlation_id.clone()).collect(),
             occurred: all.map(|event| event.occurred_at.to_utc()).collect(),
             published: published.collect(),
+            traces: entries
+                .iter()
+                .map(|entry| entry.event.trace.map(|it| it.to_string()))
+                .collect(),
         })
     }
 }

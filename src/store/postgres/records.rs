@@ -80,6 +80,7 @@ impl EventRecordRow {
             self.actor_id,
             self.correlation_id,
             self.occurred_at,
+            None,
         )
     }
 }

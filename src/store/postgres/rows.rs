@@ -144,6 +144,7 @@ pub(super) struct EventRow {
     actor_id: String,
     correlation_id: String,
     occurred_at: DateTime<Utc>,
+    traceparent: Option<String>,
 }
 
 impl EventRow {
@@ -162,6 +163,8 @@ impl EventRow {
             actor_id: self.actor_id,
             correlation_id: self.correlation_id,
             occurred_at: time("occurred_at", self.occurred_at)?,
+            // Of one that is none, nobody can be a part.
+            trace: self.traceparent.and_then(|text| text.parse().ok()),
         })
     }
 }

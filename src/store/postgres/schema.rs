@@ -58,6 +58,7 @@ diesel::table! {
         correlation_id -> Text,
         occurred_at -> Timestamptz,
         created_at -> Timestamptz,
+        traceparent -> Nullable<Text>,
     }
 }
 
@@ -98,6 +99,7 @@ diesel::table! {
         published_at -> Nullable<Timestamptz>,
         logged_at -> Timestamptz,
         node_id -> Text,
+        traceparent -> Nullable<Text>,
     }
 }
 

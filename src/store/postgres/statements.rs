@@ -202,14 +202,16 @@ statement! {
         actor_ids: Vec<String> as Array<Text>,
         correlation_ids: Vec<String> as Array<Text>,
         occurred: Vec<DateTime<Utc>> as Array<Timestamptz>,
+        traces: Vec<Option<String>> as Array<Nullable<Text>>,
     } -> (),
     "INSERT INTO outbox (sequence, event_id, event_type, schema_version, job_id, region, payload,
-                         published_to, actor_id, correlation_id, occurred_at, created_at)
+                         published_to, actor_id, correlation_id, occurred_at, traceparent,
+                         created_at)
      SELECT sequence, event_id, event_type, schema_version, job_id, region, payload::json,
-            published_to::json, actor_id, correlation_id, occurred_at, ?
-     FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS new (
+            published_to::json, actor_id, correlation_id, occurred_at, traceparent, ?
+     FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS new (
          sequence, event_id, event_type, schema_version, job_id, region, payload, published_to,
-         actor_id, correlation_id, occurred_at)"
+         actor_id, correlation_id, occurred_at, traceparent)"
 }
 
 statement! {
@@ -258,16 +260,19 @@ statement! {
         correlation_ids: Vec<String> as Array<Text>,
         occurred: Vec<DateTime<Utc>> as Array<Timestamptz>,
         published: Vec<Option<DateTime<Utc>>> as Array<Nullable<Timestamptz>>,
+        traces: Vec<Option<String>> as Array<Nullable<Text>>,
     } -> BigInt,
     "WITH logged AS (
          INSERT INTO event_log (
              sequence, event_id, event_type, schema_version, job_id, region, payload,
-             published_to, actor_id, correlation_id, occurred_at, published_at, logged_at, node_id)
+             published_to, actor_id, correlation_id, occurred_at, published_at, traceparent,
+             logged_at, node_id)
          SELECT sequence, event_id, event_type, schema_version, job_id, region, payload::json,
-                published_to::json, actor_id, correlation_id, occurred_at, published_at, ?, ?
-         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS new (
+                published_to::json, actor_id, correlation_id, occurred_at, published_at,
+                traceparent, ?, ?
+         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS new (
              sequence, event_id, event_type, schema_version, job_id, region, payload, published_to,
-             actor_id, correlation_id, occurred_at, published_at)
+             actor_id, correlation_id, occurred_at, published_at, traceparent)
          ON CONFLICT (sequence) DO NOTHING
          RETURNING sequence, published_to
      ), announced AS (
@@ -288,10 +293,13 @@ statement! {
         after: i64 as BigInt,
         until: i64 as BigInt,
         limit: i64 as BigInt,
-    } -> (BigInt, SqlUuid, Text, BigInt, SqlUuid, Text, Text, Text, Text, Text, Timestamptz),
+    } -> (
+        BigInt, SqlUuid, Text, BigInt, SqlUuid, Text, Text, Text, Text, Text, Timestamptz,
+        Nullable<Text>,
+    ),
     "SELECT event.sequence, event.event_id, event.event_type, event.schema_version,
             event.job_id, event.region, event.payload, event.published_to, event.actor_id,
-            event.correlation_id, event.occurred_at
+            event.correlation_id, event.occurred_at, event.traceparent
      FROM (SELECT sequence FROM event_log_groups
            WHERE group_name = ? AND sequence > ? AND sequence <= ?
            ORDER BY sequence LIMIT ?) AS announced

@@ -120,6 +120,7 @@ impl CommitTransaction for Transaction<'_> {
                     outbox::correlation_id.eq(&event.correlation_id),
                     outbox::occurred_at.eq(event.occurred_at.to_string()),
                     outbox::created_at.eq(&created_at),
+                    outbox::traceparent.eq(event.trace.map(|trace| trace.to_string())),
                 ))
                 .execute(self.0)?;
         }

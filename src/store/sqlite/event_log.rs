@@ -85,6 +85,7 @@ impl SqliteEventLog {
                 event_log::published_at.eq(entry.published_at.map(|time| time.to_string())),
                 event_log::logged_at.eq(logged_at),
                 event_log::node_id.eq(&self.node_id),
+                event_log::traceparent.eq(event.trace.map(|trace| trace.to_string())),
             ))
             .on_conflict(event_log::sequence)
             .do_nothing()
@@ -159,7 +160,7 @@ macro_rules! select_events {
     () => {
         "SELECT event.sequence, event.event_id, event.event_type, event.schema_version,
                 event.job_id, event.region, event.payload, event.published_to,
-                event.actor_id, event.correlation_id, event.occurred_at "
+                event.actor_id, event.correlation_id, event.occurred_at, event.traceparent "
     };
 }
 

@@ -4,7 +4,7 @@
 use diesel::dsl::sql;
 use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Nullable, Text};
 use uuid::Uuid;
 
 use super::schema::{contractors, jobs};
@@ -154,6 +154,8 @@ pub(super) struct EventRow {
     correlation_id: String,
     #[diesel(sql_type = Text)]
     occurred_at: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    traceparent: Option<String>,
 }
 
 impl EventRow {
@@ -172,6 +174,8 @@ impl EventRow {
             actor_id: self.actor_id,
             correlation_id: self.correlation_id,
             occurred_at: time("occurred_at", &self.occurred_at)?,
+            // Of one that is none, nobody can be a part.
+            trace: self.traceparent.and_then(|text| text.parse().ok()),
         })
     }
 }

@@ -57,6 +57,7 @@ diesel::table! {
         correlation_id -> Text,
         occurred_at -> Text,
         created_at -> Text,
+        traceparent -> Nullable<Text>,
     }
 }
 
@@ -96,6 +97,7 @@ diesel::table! {
         published_at -> Nullable<Text>,
         logged_at -> Text,
         node_id -> Text,
+        traceparent -> Nullable<Text>,
     }
 }
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 use signalbox::http::Origins;
+use signalbox::jobs::Scope;
 use signalbox::pipeline::PartState;
+use signalbox::store::EventFilter;
 
 use super::{draft, path, times};
 use crate::support::database::TestDatabase;
@@ -20,6 +22,23 @@ async fn a_sane_request_id_is_taken_over_into_answer_and_event() {
         assert_eq!(made.header("x-request-id"), id);
     }
     assert_eq!(api.get("/api/events").send().await.items("correlationId"), ids);
+}
+
+#[actix_web::test]
+async fn a_well_formed_trace_is_kept_with_the_event_and_another_one_ignored() {
+    let site = Site::start().await;
+    let api = Api::admin(&site);
+    let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    for (day, trace) in (0..).zip([good, "00-0af7651916cd43dd8448eb211c80319c-zz-01", ""]) {
+        let made = api.post("/api/jobs", &draft(day)).header("traceparent", trace).send().await;
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+    let filter = EventFilter { limit: 10, ..EventFilter::default() };
+    let events = site.server.store.events(&Scope::All, &filter).expect("the store works").items;
+    let traces: Vec<_> = events.iter().map(|event| event.trace.map(String::from)).collect();
+    assert_eq!(traces, [Some(good.to_owned()), None, None]);
+    let shown = api.get("/api/events").send().await;
+    assert!(!shown.text.contains("0af7651916cd"), "events look as they did: {}", shown.text);
 }
 
 #[actix_web::test]

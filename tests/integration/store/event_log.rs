@@ -2,7 +2,8 @@ use super::site::{
     Site, assign, create, entries, hours, noon, own, region, regions, reschedule, sequences,
 };
 use signalbox::jobs::{
-    CommittedEvent, EventId, EventType, Scope, contractor_group, dispatch_group,
+    CommandRequest, CommittedEvent, EventId, EventType, Scope, TraceContext, contractor_group,
+    dispatch_group,
 };
 use signalbox::store::{EventFilter, LogEntry, StoreError};
 
@@ -30,6 +31,24 @@ fn what_is_logged_is_read_word_for_word_and_leaves_the_outbox() {
     let logged = site.store.log.read(&Scope::All, &any()).expect("the log works");
     assert_eq!(logged, events);
     assert!(site.outbox().is_empty());
+}
+
+#[test]
+fn an_event_keeps_its_trace_from_the_outbox_to_the_log() {
+    let site = Site::new();
+    let trace = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let trace: Option<TraceContext> = trace.map(|text| text.parse().expect("a traceparent"));
+    site.accept(CommandRequest { trace, ..create("north", hours(9, 10), &[]) });
+    site.job(hours(11, 12), &[]);
+    let traces = |events: &[CommittedEvent]| events.iter().map(|it| it.trace).collect::<Vec<_>>();
+    let events = site.outbox();
+    assert_eq!(traces(&events), [trace, None]);
+    log(&site, events);
+    let group = Some(dispatch_group(&region("north")));
+    for filter in [any(), EventFilter { group, ..any() }] {
+        let logged = site.store.log.read(&Scope::All, &filter).expect("the log works");
+        assert_eq!(traces(&logged), [trace, None]);
+    }
 }
 
 #[test]

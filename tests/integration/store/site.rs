@@ -166,6 +166,7 @@ pub fn request(command: Command) -> CommandRequest {
         event_id: EventId::fresh(),
         if_match: None,
         idempotency: None,
+        trace: None,
         command,
     }
 }

@@ -123,7 +123,8 @@ fn each_corruption_is_found_and_named() {
         (
             Both(
                 "INSERT INTO outbox SELECT sequence, event_id, event_type, schema_version, job_id,
-                     region, payload, published_to, actor_id, correlation_id, occurred_at, logged_at
+                     region, payload, published_to, actor_id, correlation_id, occurred_at, logged_at,
+                     traceparent
                  FROM event_log WHERE sequence = 4",
             ),
             &["event 4 is logged and in the outbox"],
@@ -131,7 +132,8 @@ fn each_corruption_is_found_and_named() {
         (
             Both(
                 "INSERT INTO outbox SELECT sequence, event_id, event_type, schema_version, job_id,
-                     region, payload, published_to, actor_id, correlation_id, occurred_at, logged_at
+                     region, payload, published_to, actor_id, correlation_id, occurred_at, logged_at,
+                     traceparent
                  FROM event_log WHERE sequence = 3;
                  DELETE FROM event_log WHERE sequence = 3",
             ),

@@ -103,7 +103,10 @@ fn what_is_pending_is_listed_and_not_applied() {
         .filter_map(|path| path.file_name()?.to_str().map(str::to_owned))
         .collect();
     for config in [config(&folder), config_with_log(&folder)] {
-        assert_eq!(pending_migrations(&config).expect("no file is needed"), all);
+        let mut pending = pending_migrations(&config).expect("no file is needed");
+        // Those of a log of its own come behind.
+        pending.sort();
+        assert_eq!(pending, all);
         assert!(!folder.path().join("jobs.db").exists());
     }
     // An empty file is one without tables.
@@ -130,7 +133,7 @@ fn an_older_file_gets_what_it_lacks_and_keeps_its_rows() {
     // A file that knew the jobs alone, since the log was elsewhere.
     let site = Site::with_log(TestDatabase::sqlite(), TestDatabase::sqlite());
     let id = site.job(hours(9, 10), &[]);
-    assert_eq!(pending_migrations(&site::config(&site.database)).expect("a file").len(), 1);
+    assert_eq!(pending_migrations(&site::config(&site.database)).expect("a file").len(), 2);
     let site = site.reopened();
     assert_eq!(site.read(id).id, id);
     let events = log_entries(site.outbox());
