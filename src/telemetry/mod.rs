@@ -1,8 +1,8 @@
-//! Log lines: one per thing that happened, to standard error. And [`spans`]: pieces of work
+//! Log lines: one per thing that happened, to standard error. And spans: pieces of work
 //! that belong together, for a collector.
 //!
-//! A thread that logs formats its line ([`line`]) and puts it into a bounded queue; a
-//! thread of its own writes ([`writer`]). So a reader of standard error that is slow, or
+//! A thread that logs formats its line (`line`) and puts it into a bounded queue; a
+//! thread of its own writes (`writer`). So a reader of standard error that is slow, or
 //! gone, costs lines and not requests.
 
 mod line;
