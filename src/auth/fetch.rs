@@ -49,6 +49,7 @@ pub(super) fn fetch(
         ureq::Error::BodyExceedsLimit(_) => format!("has more than {JWKS_BYTES_MAX} bytes"),
         ureq::Error::LargeResponseHeader(..) => "answered with too long a head".to_owned(),
         ureq::Error::HostNotFound => "has a host that is not known".to_owned(),
+        ureq::Error::Io(error) if is_of_tls(&error) => format!("is not trusted: {error}"),
         ureq::Error::Io(error) => format!("cannot be reached: {error}"),
         ureq::Error::Rustls(error) => format!("is not trusted: {error}"),
         ureq::Error::Tls(error) => format!("is not trusted: {error}"),
@@ -59,6 +60,11 @@ pub(super) fn fetch(
     let max_age = max_age.and_then(|value| value.to_str().ok()).and_then(max_age_of);
     let body = answer.body_mut().with_config().limit(JWKS_BYTES_MAX as u64).read_to_vec();
     Ok((body.map_err(failed)?, max_age))
+}
+
+/// A failed handshake comes as an error of reading or writing.
+fn is_of_tls(error: &std::io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 /// Trusts whom the system trusts. Looked up each time, as the system may change its mind.

@@ -81,8 +81,8 @@ pub struct KeysReport {
     pub state: KeysState,
     /// How many there are.
     pub keys: usize,
-    /// Since the source last confirmed them; none while there are none.
-    pub age: Option<Duration>,
+    /// Since the source last confirmed them; since it was first asked, while there are none.
+    pub age: Duration,
     /// Reads that brought keys.
     pub reads: u64,
     /// Reads that did not.
@@ -98,6 +98,7 @@ pub(super) struct KeyWatch {
 #[derive(Debug)]
 struct Shared {
     times: JwksTimes,
+    begun_at: Instant,
     current: watch::Sender<Current>,
     demand: Mutex<Demand>,
     wake: Condvar,
@@ -134,6 +135,7 @@ impl KeyWatch {
         let mut source = Source::new(name, times.connect_timeout, times.timeout)?;
         let shared = Arc::new(Shared {
             times,
+            begun_at: Instant::now(),
             current: watch::Sender::default(),
             demand: Mutex::default(),
             wake: Condvar::new(),
@@ -145,7 +147,8 @@ impl KeyWatch {
         let mut due = Instant::now();
         if source.is_file() {
             shared.begin();
-            due += keeper.end(source.read(), true)?;
+            keeper.end(source.read())?;
+            due += shared.times.file_interval;
         } else if source.is_open_to_others() {
             log::warn!(
                 "the keys of sign-in come over plain http: others on the way could put theirs in their place"
@@ -195,7 +198,7 @@ impl KeyWatch {
         KeysReport {
             state,
             keys: current.keys.as_ref().map_or(0, |keys| keys.len()),
-            age: current.confirmed_at.map(|at| at.elapsed()),
+            age: current.confirmed_at.unwrap_or(self.shared.begun_at).elapsed(),
             reads: self.shared.reads.load(Ordering::Relaxed),
             failed_reads: self.shared.failed_reads.load(Ordering::Relaxed),
         }
@@ -292,8 +295,13 @@ impl Keeper {
             let answer = catch_unwind(AssertUnwindSafe(|| source.read()));
             let answer =
                 answer.unwrap_or_else(|_| Err("cannot be read: the reader panicked".to_owned()));
-            let pause = self.end(answer, source.is_file());
-            due = Instant::now() + pause.unwrap_or_else(|_| self.retry_pause());
+            let ended = self.end(answer);
+            let pause = match ended {
+                _ if source.is_file() => self.shared.times.file_interval,
+                Ok(age) => age,
+                Err(_) => self.retry_pause(),
+            };
+            due = Instant::now() + pause;
         }
     }
 
@@ -307,9 +315,9 @@ impl Keeper {
         });
     }
 
-    /// Takes what a read brought; answers when to read again.
-    fn end(&mut self, answer: Result<Answer, String>, is_file: bool) -> Result<Duration, String> {
-        let ended = match answer {
+    /// Takes what a read brought; answers for how long it is good.
+    fn end(&mut self, answer: Result<Answer, String>) -> Result<Duration, String> {
+        match answer {
             Ok(Answer { document, max_age }) => {
                 self.shared.reads.fetch_add(1, Ordering::Relaxed);
                 self.failures = 0;
@@ -331,8 +339,7 @@ impl Keeper {
                 self.publish(None);
                 Err(error)
             }
-        };
-        if is_file { ended.map(|_| self.shared.times.file_interval) } else { ended }
+        }
     }
 
     fn publish(&self, keys: Option<KeySet>) {

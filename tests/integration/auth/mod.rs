@@ -2,6 +2,7 @@
 
 mod attacks;
 mod key_file;
+mod key_tls;
 mod key_url;
 mod tokens;
 

@@ -1,6 +1,6 @@
 //! Somebody who issues tokens: keys, what they sign, and a server that publishes them.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,6 +14,7 @@ use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
     RsaKeyPair, RsaPublicKeyComponents,
 };
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 
 use super::site::REGION;
@@ -177,8 +178,18 @@ impl Manner {
 /// A real HTTP server on a free port, that behaves as it is told.
 pub struct KeyServer {
     pub address: SocketAddr,
+    scheme: &'static str,
     shared: Arc<Shared>,
 }
+
+/// Who vouches for a [`KeyServer`] that speaks TLS: the path of a certificate. Made by
+/// `openssl req -x509`, with one for 127.0.0.1 that it signed, for nothing but these tests.
+pub const AUTHORITY: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration/support/keys/ca.pem");
+
+/// Another one, who does not.
+pub const OTHER_AUTHORITY: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration/support/keys/other-ca.pem");
 
 struct Shared {
     manner: Mutex<Manner>,
@@ -188,6 +199,24 @@ struct Shared {
 
 impl KeyServer {
     pub fn start(manner: Manner) -> Self {
+        Self::start_with(manner, None)
+    }
+
+    /// The same over TLS.
+    pub fn start_tls(manner: Manner) -> Self {
+        let certificate = include_bytes!("keys/server-cert.der").to_vec().into();
+        let key = include_bytes!("keys/server-key.der").to_vec();
+        let key = PrivateKeyDer::try_from(key).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key);
+        Self::start_with(manner, Some(Arc::new(config.expect("a certificate and its key"))))
+    }
+
+    fn start_with(manner: Manner, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
         let shared = Arc::new(Shared {
@@ -196,6 +225,7 @@ impl KeyServer {
             is_over: AtomicBool::new(false),
         });
         let served = Arc::clone(&shared);
+        let scheme = if tls.is_some() { "https" } else { "http" };
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let shared = Arc::clone(&served);
@@ -203,14 +233,21 @@ impl KeyServer {
                     return;
                 }
                 // A client that goes away is no matter.
-                std::thread::spawn(move || stream.and_then(|stream| shared.serve(stream)));
+                let tls = tls.clone();
+                std::thread::spawn(move || match tls {
+                    None => stream.and_then(|stream| shared.serve(stream)),
+                    Some(tls) => {
+                        let session = rustls::ServerConnection::new(tls).expect("a session");
+                        shared.serve(rustls::StreamOwned::new(session, stream?))
+                    }
+                });
             }
         });
-        Self { address, shared }
+        Self { address, scheme, shared }
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}/keys", self.address)
+        format!("{}://{}/keys", self.scheme, self.address)
     }
 
     pub fn set(&self, manner: Manner) {
@@ -232,27 +269,29 @@ impl Drop for KeyServer {
 }
 
 impl Shared {
-    fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
-        let mut reader = BufReader::new(stream.try_clone()?);
+    fn serve(&self, stream: impl Read + Write) -> std::io::Result<()> {
+        let mut reader = BufReader::new(stream);
         let mut line = String::new();
         while reader.read_line(&mut line)? > 2 {
             line.clear();
         }
         self.asked.fetch_add(1, Ordering::SeqCst);
         let manner = self.manner.lock().expect("nobody panics with it").clone();
-        let mut stream = stream;
         match manner {
             Manner::Answer(status, headers, body) => {
                 let head = format!(
                     "HTTP/1.1 {status} Whatever\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n",
                     body.len()
                 );
+                let stream = reader.get_mut();
                 stream.write_all(head.as_bytes())?;
-                stream.write_all(&body)
+                stream.write_all(&body)?;
+                stream.flush()
             }
             // Until the client has gone.
             Manner::Silent => reader.read_line(&mut line).map(|_| ()),
             Manner::Dripping => {
+                let stream = reader.get_mut();
                 stream.write_all(b"HTTP/1.1 200 Whatever\r\nContent-Length: 100000\r\n\r\n")?;
                 loop {
                     stream.write_all(b" ")?;
