@@ -56,7 +56,7 @@ impl DispatchHub {
         let mut span = Span::start("hub invocation", SpanKind::Server, None);
         let request_id = uuid::Uuid::now_v7().to_string();
         let request = CommandRequest {
-            caller: Arc::clone(caller.user()),
+            caller: Arc::clone(&caller.user()),
             correlation_id: request_id.clone(),
             event_id: EventId::fresh(),
             if_match,

@@ -22,7 +22,7 @@ mod protocol;
 mod raw;
 mod transport;
 
-pub use connection::{ConnectionId, Identity, TransportKind, remember_socket};
+pub use connection::{ConnectionId, Identity, RenewalError, TransportKind, remember_socket};
 pub use hub::{
     Argument, ArgumentSource, Audience, BindArguments, CloseReason, ClosedConnections,
     ConnectionDetails, ConnectionKind, ConnectionPage, ConnectionPlace, Hold, Hub, HubCaller,

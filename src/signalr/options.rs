@@ -20,6 +20,10 @@ pub struct ConnectionOptions {
     /// Whether a client that lost its WebSocket may go on with another one, if both
     /// sides asked for that. Default no.
     pub stateful_reconnect: bool,
+    /// Whether a client may bring newer credentials to its connection, by
+    /// `POST {path}/refresh`, and is told at the negotiation how long its own last.
+    /// Default no.
+    pub authentication_refresh: bool,
     /// How long a connection waits without a transport: one that was negotiated and
     /// not claimed, one between two polls, one that may reconnect. Default 15 s.
     pub disconnect_timeout: Duration,
@@ -62,6 +66,7 @@ impl Default for ConnectionOptions {
             negotiate_version_min: 0,
             redirect: None,
             stateful_reconnect: false,
+            authentication_refresh: false,
             disconnect_timeout: Duration::from_secs(15),
             poll_timeout: Duration::from_secs(90),
             close_timeout: Duration::from_secs(5),

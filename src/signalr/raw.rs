@@ -40,7 +40,7 @@ impl<U> RawConnection<U> {
         Rc::clone(&self.link.id)
     }
 
-    /// Who it belongs to.
+    /// Who it belongs to, as it began: later requests only prolong it.
     #[must_use]
     pub fn user(&self) -> &U {
         &self.user
@@ -59,6 +59,12 @@ impl<U> RawConnection<U> {
                 Inbound::Bytes(bytes) if bytes.is_empty() => {}
                 Inbound::Bytes(bytes) => return Some(bytes),
                 Inbound::Nudge | Inbound::Reattached => {}
+                Inbound::Renewal(renewal) => {
+                    if !self.link.outlives(renewal.expires_at) {
+                        self.link.extend(renewal.expires_at);
+                    }
+                    renewal.answer(Ok(()));
+                }
                 Inbound::End(end) => {
                     let status = match end {
                         TransportEnd::Violation(violation) => violation.into(),
@@ -117,7 +123,7 @@ impl<U: 'static> Clone for ConnectionServer<U> {
     }
 }
 
-impl<U: 'static> ConnectionServer<U> {
+impl<U: Send + 'static> ConnectionServer<U> {
     /// Mounted nowhere yet. `authenticate` sees every request, and refuses by status;
     /// `handler` runs once per connection. Stateful reconnect needs a protocol that
     /// knows of it, so there is none here.

@@ -50,6 +50,10 @@ impl Servers {
             ("/testhub-sse", only(Transports { server_sent_events: true, ..NO_TRANSPORT })),
             ("/testhub-longpolling", only(Transports { long_polling: true, ..NO_TRANSPORT })),
             ("/testhub-nostateful", ConnectionOptions { stateful_reconnect: false, ..all.clone() }),
+            (
+                "/testhub-norefresh",
+                ConnectionOptions { authentication_refresh: false, ..all.clone() },
+            ),
             ("/authorizedhub", all.clone()),
             ("/uncreatable", all.clone()),
             ("/redirect", leading("/testHub?numRedirects=", false)),

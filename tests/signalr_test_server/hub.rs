@@ -3,7 +3,7 @@
 use std::future::{Ready, ready};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use actix_web::HttpRequest;
 use futures_util::future::LocalBoxFuture;
@@ -11,7 +11,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 use rmpv::Value;
 use serde::{Deserialize, Serialize, Serializer};
 use signalbox::signalr::{
-    Audience, Blob, Guid, Hub, HubCaller, HubError, Methods, UploadStream, UtcTime,
+    Audience, Blob, Guid, Hub, HubCaller, HubError, Methods, RenewalError, UploadStream, UtcTime,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +22,8 @@ pub struct TestHub {
     state: Arc<TestState>,
 }
 
-/// What is kept of the request that a connection began with.
+/// What is kept of the request that a connection began with, and what later ones renew.
+#[derive(Clone)]
 pub struct Visitor {
     path: String,
     query: Vec<(String, String)>,
@@ -30,6 +31,15 @@ pub struct Visitor {
     cookies: Vec<(String, String)>,
     connected: Option<String>,
     is_test_user: bool,
+    /// Of the newest request that brought credentials: the part that stands for rights.
+    note: Option<String>,
+}
+
+/// With the same rights.
+impl PartialEq for Visitor {
+    fn eq(&self, other: &Self) -> bool {
+        (self.is_test_user, &self.note) == (other.is_test_user, &other.note)
+    }
 }
 
 impl Visitor {
@@ -39,6 +49,7 @@ impl Visitor {
             Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
         });
         let headers: Vec<(String, String)> = headers.collect();
+        let note = find(&headers, "x-note");
         let cookies = find(&headers, "cookie").unwrap_or_default();
         let cookies = cookies.split(';').filter_map(|cookie| cookie.trim().split_once('='));
         let cookies = cookies.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -49,6 +60,7 @@ impl Visitor {
             cookies,
             connected: query_value(request, "connected"),
             is_test_user: user_id == Some("testuser"),
+            note,
         }
     }
 }
@@ -277,6 +289,11 @@ impl TestHub {
         Ok(caller.user_id().map(str::to_owned))
     }
 
+    /// What stands for the caller's rights, as they are now.
+    async fn note(self: Rc<Self>, caller: Caller, (): ()) -> Answer<Option<String>> {
+        Ok(caller.user().note.clone())
+    }
+
     async fn header(self: Rc<Self>, caller: Caller, (name,): (String,)) -> Answer<Option<String>> {
         Ok(find(&caller.user().headers, &name))
     }
@@ -454,6 +471,7 @@ impl Hub for TestHub {
             .method("GetActiveTransportName", Self::transport_name)
             .method("GetCallerConnectionId", Self::connection_id)
             .method("GetUserIdentifier", Self::user_identifier)
+            .method("GetNote", Self::note)
             .method("GetHeader", Self::header)
             .method("GetContentTypeHeader", Self::content_type)
             .method("GetCookie", Self::cookie)
@@ -491,6 +509,27 @@ impl Hub for TestHub {
                 Some(_) | None => {}
             }
             self.state.change_hooks(&caller.connection_id(), |log| log.connected += 1);
+            Ok(())
+        })
+    }
+
+    /// Of a later request, the rights alone count. It can be made to refuse, and to wait.
+    fn renew(
+        self: Rc<Self>,
+        caller: Caller,
+        user: Visitor,
+        expires_at: Option<SystemTime>,
+    ) -> LocalBoxFuture<'static, Result<(), RenewalError>> {
+        Box::pin(async move {
+            match user.note.as_deref() {
+                Some("refuse") => return Err(RenewalError::Rejected),
+                Some("cannot tell") => return Err(RenewalError::Unavailable),
+                Some("panic") => panic!("the renew hook was asked to panic"),
+                Some(_) | None => {}
+            }
+            let former = caller.user();
+            let user = Visitor { note: user.note, ..Visitor::clone(&former) };
+            caller.renew(user, expires_at);
             Ok(())
         })
     }

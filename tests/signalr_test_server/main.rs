@@ -72,6 +72,7 @@ impl Args {
             connection: ConnectionOptions {
                 negotiate_version_min: self.min_negotiate_version,
                 stateful_reconnect: true,
+                authentication_refresh: true,
                 disconnect_timeout: Duration::from_millis(self.disconnect_timeout_ms),
                 poll_timeout: Duration::from_millis(self.poll_timeout_ms),
                 close_timeout: Duration::from_millis(self.close_timeout_ms),

@@ -175,7 +175,7 @@ impl DispatchHub {
             None => None,
         };
         // From here on nothing waits, so what the caller may see does not change.
-        let mut regions = visible_regions(caller.user(), &look.regions)?;
+        let mut regions = visible_regions(&caller.user(), &look.regions)?;
         if let Some((_, region)) = &job
             && !regions.contains(region)
         {

@@ -19,8 +19,10 @@ use super::inbound::{LinkInput, Source};
 use super::link::{Link, LinkStart};
 use super::negotiate::{NegotiateVersion, negotiate_json, redirect_json, version_error_json};
 use super::pipe::PipeError;
+use super::refresh::mount_refresh;
 use super::refusal::{PLAIN_TEXT, Refusal};
 use super::registry::{Claimed, Found, Full, Live, Reconnect, Registry, random_id};
+use super::renewal::Renewal;
 use super::transport_kind::TransportKind;
 use crate::signalr::options::ConnectionOptions;
 use crate::signalr::transport::websocket::{
@@ -40,10 +42,15 @@ pub struct Identity<U> {
 }
 
 impl<U> Identity<U> {
-    /// The same on the clock that timers go by; now, if it has passed.
-    fn expiry(&self, now: Instant) -> Option<Instant> {
-        let left = |at: SystemTime| at.duration_since(SystemTime::now()).unwrap_or_default();
-        self.expires_at.map(|at| now + left(at))
+    /// How long it is good for; none where it has no end.
+    pub(super) fn lifetime(&self) -> Option<Duration> {
+        self.expires_at.map(|at| at.duration_since(SystemTime::now()).unwrap_or_default())
+    }
+}
+
+impl<U: Send + 'static> Identity<U> {
+    pub(super) fn into_renewal(self) -> Renewal {
+        Renewal::new(self.user, self.expires_at)
     }
 }
 
@@ -56,8 +63,8 @@ type Authenticate<U> =
 
 /// What the endpoints of all worker threads share.
 pub(in crate::signalr) struct EndpointSetup<U> {
-    authenticate: Box<Authenticate<U>>,
-    registry: Arc<Registry>,
+    pub(super) authenticate: Box<Authenticate<U>>,
+    pub(super) registry: Arc<Registry>,
     counts: Arc<LinkCounts>,
     admit: OnceLock<Box<Admit>>,
 }
@@ -134,7 +141,7 @@ pub(in crate::signalr) struct Endpoint<U> {
     pub(in crate::signalr) handler: Rc<dyn Fn(Accepted<U>)>,
 }
 
-impl<U: 'static> Endpoint<U> {
+impl<U: Send + 'static> Endpoint<U> {
     /// Mounts it. A slash at the path's end means nothing.
     pub(in crate::signalr) fn mount(self, path: &str, config: &mut web::ServiceConfig) {
         let path = path.trim_end_matches('/');
@@ -148,6 +155,9 @@ impl<U: 'static> Endpoint<U> {
                 }))
                 .default_service(web::to(method_not_allowed)),
         );
+        if endpoint.options.authentication_refresh {
+            mount_refresh(&endpoint, path, config);
+        }
         config.service(web::resource([path.to_owned(), format!("{path}/")]).route(
             web::route().to(move |request: HttpRequest, payload: web::Payload| {
                 let endpoint = Rc::clone(&endpoint);
@@ -179,9 +189,14 @@ impl<U: 'static> Endpoint<U> {
         let is_stateful = self.options.stateful_reconnect
             && self.options.transports.web_sockets
             && query.get("usestatefulreconnect").is_some_and(|v| v.eq_ignore_ascii_case("true"));
+        let may_refresh = self.options.authentication_refresh && version != NegotiateVersion::Zero;
+        let lifetime = identity.lifetime().filter(|_| may_refresh);
         let registry = &self.setup.registry;
         match registry.reserve(version, identity.user_id, is_stateful, Instant::now()) {
-            Ok(made) => Ok(json(negotiate_json(version, self.options.transports, &made))),
+            Ok(made) => {
+                let transports = self.options.transports;
+                Ok(json(negotiate_json(version, transports, &made, lifetime)))
+            }
             Err(full) => Err(self.setup.full(full)),
         }
     }
@@ -255,7 +270,6 @@ impl<U: 'static> Endpoint<U> {
         source: Source,
     ) -> Rc<Link> {
         let now = Instant::now();
-        let expires_at = identity.expiry(now);
         let start = LinkStart {
             id: claimed.connection_id,
             token,
@@ -268,7 +282,7 @@ impl<U: 'static> Endpoint<U> {
                 TransportKind::LongPolling => Weak::new(),
                 TransportKind::WebSockets | TransportKind::ServerSentEvents => socket_of(request),
             },
-            expires_at,
+            expires_at: identity.expires_at,
             reconnect: claimed.reconnect,
             place: claimed.place,
         };
@@ -316,7 +330,7 @@ impl<U: 'static> Endpoint<U> {
         if let Some(token) = token
             && let Found::Live(live) = self.find(&identity, token)?
         {
-            return self.reconnect_socket(request, payload, token, &live).await;
+            return self.reconnect_socket(request, payload, identity, token, &live).await;
         }
         // Before anything is claimed: a refusal leaves the reservation alone.
         let mut response = accept(request)?;
@@ -359,6 +373,7 @@ impl<U: 'static> Endpoint<U> {
         &self,
         request: &HttpRequest,
         payload: web::Payload,
+        identity: Identity<U>,
         token: &str,
         live: &Live,
     ) -> Result<HttpResponse, Refusal> {
@@ -369,7 +384,8 @@ impl<U: 'static> Endpoint<U> {
         let (socket, body) =
             RemoteSocket::lend(self.socket_reader(payload), socket_of(request), &self.host);
         let (is_taken, taken) = oneshot::channel();
-        let attach = HostMessage::Attach { token: token.to_owned(), socket, is_taken };
+        let (token, renewal) = (token.to_owned(), identity.into_renewal());
+        let attach = HostMessage::Attach { token, socket, renewal, is_taken };
         // A worker that is gone took its connections along.
         live.host.send(attach).await.map_err(|_| Refusal::UnknownConnection)?;
         match taken.await {
@@ -400,8 +416,8 @@ impl<U: 'static> Endpoint<U> {
         };
         let (reply, answer) = oneshot::channel();
         let poll = long_polling::Poll { reply, socket: socket_of(request) };
-        let expires_at = identity.expiry(Instant::now());
-        let message = HostMessage::Poll { token: token.to_owned(), poll, expires_at };
+        let renewal = identity.into_renewal();
+        let message = HostMessage::Poll { token: token.to_owned(), poll, renewal };
         live.host.send(message).await.map_err(|_| Refusal::UnknownConnection)?;
         // No answer: it was gone when the message came.
         answer
@@ -448,11 +464,11 @@ impl<U: 'static> Endpoint<U> {
     }
 }
 
-async fn method_not_allowed() -> HttpResponse {
+pub(super) async fn method_not_allowed() -> HttpResponse {
     HttpResponse::MethodNotAllowed().finish()
 }
 
-fn json(body: String) -> HttpResponse {
+pub(super) fn json(body: String) -> HttpResponse {
     HttpResponse::Ok().insert_header(ContentType::json()).body(body)
 }
 
@@ -465,16 +481,16 @@ fn other_transport_or_taken(live: &Live, asked: TransportKind) -> Refusal {
 }
 
 /// A query's parameters, by lower-case name.
-struct Query(HashMap<String, String>);
+pub(super) struct Query(HashMap<String, String>);
 
 impl Query {
-    fn of(request: &HttpRequest) -> Self {
+    pub(super) fn of(request: &HttpRequest) -> Self {
         let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
         let pairs = pairs.map(web::Query::into_inner).unwrap_or_default();
         Self(pairs.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect())
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 }

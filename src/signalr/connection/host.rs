@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::inbound::Source;
 use super::link::Link;
 use super::registry::Registry;
+use super::renewal::Renewal;
 use crate::signalr::transport::long_polling::{Poll, serve_poll};
 use crate::signalr::transport::websocket::{RemoteSocket, feed_remote_socket};
 
@@ -22,11 +23,18 @@ use crate::signalr::transport::websocket::{RemoteSocket, feed_remote_socket};
 #[derive(Debug)]
 pub(super) enum HostMessage {
     /// Its client polls.
-    Poll { token: String, poll: Poll, expires_at: Option<Instant> },
+    Poll { token: String, poll: Poll, renewal: Renewal },
     /// Its client ends it.
     Terminate { token: String },
     /// Its client has another socket for it. Answers whether it was taken.
-    Attach { token: String, socket: RemoteSocket, is_taken: oneshot::Sender<bool> },
+    Attach {
+        token: String,
+        socket: RemoteSocket,
+        renewal: Renewal,
+        is_taken: oneshot::Sender<bool>,
+    },
+    /// Its client has newer credentials.
+    Renew { token: String, renewal: Renewal },
 }
 
 /// Messages that wait for one worker thread; the request behind a further one waits.
@@ -166,10 +174,16 @@ impl LinkHost {
     /// the answer that never comes.
     fn handle(&self, message: HostMessage) {
         match message {
-            HostMessage::Poll { token, poll, expires_at } => {
+            HostMessage::Poll { token, poll, renewal } => {
                 if let Some(link) = self.find(&token) {
-                    link.extend(expires_at);
+                    // The poll does not wait for it: what holds it up may wait for the poll.
+                    link.renew(renewal);
                     self.spawn(serve_poll(link, poll));
+                }
+            }
+            HostMessage::Renew { token, renewal } => {
+                if let Some(link) = self.find(&token) {
+                    link.renew(renewal);
                 }
             }
             HostMessage::Terminate { token } => {
@@ -177,8 +191,9 @@ impl LinkHost {
                     link.terminate();
                 }
             }
-            HostMessage::Attach { token, socket, is_taken } => {
-                let taken = self.find(&token).is_some_and(|link| self.attach(&link, socket));
+            HostMessage::Attach { token, socket, renewal, is_taken } => {
+                let link = self.find(&token).filter(|link| self.attach(link, socket));
+                let taken = link.map(|link| link.renew(renewal)).is_some();
                 // A request that is gone by now loses its socket, which the link notices.
                 let _ = is_taken.send(taken);
             }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::link::Link;
 use super::pipe::PipeReader;
+use super::renewal::Renewal;
 use crate::signalr::transport::websocket::{SocketEvent, SocketReader};
 
 /// Something that came in.
@@ -23,6 +24,8 @@ pub(in crate::signalr) enum Inbound {
     Reattached,
     /// Somebody asks the handler to look at its own affairs.
     Nudge,
+    /// A request has brought newer credentials of the connection's user.
+    Renewal(Renewal),
     /// The transport's last word.
     End(TransportEnd),
 }

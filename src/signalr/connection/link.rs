@@ -7,12 +7,13 @@
 //! [`Link::close`], its transport by going away.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use socket2::Socket;
@@ -22,6 +23,7 @@ use super::inbound::{Inbound, LinkInput, Source, SourceEvent, TransportEnd, Viol
 use super::outbound::Outbound;
 use super::poll_turns::PollTurns;
 use super::registry::{Place, Reconnect};
+use super::renewal::{Renewal, instant_of};
 use super::transport_kind::TransportKind;
 use super::waker_slot::WakerSlot;
 use crate::signalr::options::ConnectionOptions;
@@ -43,8 +45,12 @@ pub(in crate::signalr) struct Link {
     peer: Option<SocketAddr>,
     source: RefCell<Source>,
     reader: WakerSlot,
+    /// Brought by requests, and not heard yet by the handler.
+    renewals: RefCell<VecDeque<Renewal>>,
     socket: RefCell<Weak<Socket>>,
     expires_at: Cell<Option<Instant>>,
+    /// The same as the credentials say it.
+    credentials_end: Cell<Option<SystemTime>>,
     /// Since when it has no transport, while it may get one.
     inactive_since: Cell<Option<Instant>>,
     /// Since when the client is expected to answer our close.
@@ -83,7 +89,7 @@ pub(super) struct LinkStart {
     pub(super) transport: TransportKind,
     pub(super) source: Source,
     pub(super) socket: Weak<Socket>,
-    pub(super) expires_at: Option<Instant>,
+    pub(super) expires_at: Option<SystemTime>,
     pub(super) reconnect: Arc<Reconnect>,
     pub(super) place: Place,
 }
@@ -106,8 +112,10 @@ impl Link {
             peer: start.peer,
             source: RefCell::new(start.source),
             reader: WakerSlot::default(),
+            renewals: RefCell::default(),
             socket: RefCell::new(start.socket),
-            expires_at: Cell::new(start.expires_at),
+            expires_at: Cell::new(start.expires_at.map(|at| instant_of(at, now))),
+            credentials_end: Cell::new(start.expires_at),
             inactive_since: Cell::new(None),
             closing_since: Cell::new(None),
             reconnect: start.reconnect,
@@ -197,6 +205,7 @@ impl Link {
         }
         self.reconnect.set(false);
         self.flags.has_ended.set(true);
+        self.renewals.take();
         if self.flags.transport_is_gone.get() {
             self.dispose();
             return;
@@ -288,9 +297,31 @@ impl Link {
         self.expires_at.get()
     }
 
-    /// The client's newer token counts.
-    pub(super) fn extend(&self, expires_at: Option<Instant>) {
-        self.expires_at.set(expires_at);
+    /// Has the handler decide about newer credentials. Where none does, or too many wait,
+    /// they are dropped, and whoever waits for that finds out.
+    pub(super) fn renew(&self, renewal: Renewal) {
+        let mut renewals = self.renewals.borrow_mut();
+        if !self.flags.handler_is_done.get() && renewals.len() < RENEWALS_MAX {
+            renewals.push_back(renewal);
+            self.reader.wake();
+        }
+    }
+
+    /// The handler has taken credentials that end then.
+    pub(in crate::signalr) fn extend(&self, expires_at: Option<SystemTime>) {
+        self.expires_at.set(expires_at.map(|at| instant_of(at, Instant::now())));
+        self.credentials_end.set(expires_at);
+    }
+
+    /// Whether credentials that end then end before those that count.
+    pub(in crate::signalr) fn outlives(&self, expires_at: Option<SystemTime>) -> bool {
+        let of = self.credentials_end.get();
+        expires_at.is_some_and(|expires_at| of.is_none_or(|of| of > expires_at))
+    }
+
+    /// Whether the user's credentials have ended.
+    pub(in crate::signalr) fn has_expired(&self, now: Instant) -> bool {
+        self.expires_at.get().is_some_and(|at| now >= at)
     }
 
     /// What was sent last has been taken by a client that polls: nothing is left.
@@ -313,7 +344,7 @@ impl Link {
             self.cut_slow();
         } else if has_passed(self.closing_since.get(), options.close_timeout) {
             self.abort();
-        } else if self.expires_at.get().is_some_and(|at| now >= at) {
+        } else if self.has_expired(now) {
             self.tell_end(TransportEnd::Expired);
         }
     }
@@ -342,6 +373,9 @@ impl Link {
             }
             if self.flags.is_nudged.replace(false) {
                 return Poll::Ready(Inbound::Nudge);
+            }
+            if let Some(renewal) = self.renewals.borrow_mut().pop_front() {
+                return Poll::Ready(Inbound::Renewal(renewal));
             }
             if self.flags.handler_is_done.get() {
                 // From here whoever awaits the client's close is the one reader.
@@ -438,6 +472,9 @@ impl Link {
         }
     }
 }
+
+/// Credentials that wait for the handler, which hears of them as soon as it runs.
+const RENEWALS_MAX: usize = 8;
 
 /// Cuts a socket off, whatever is still to be sent on it.
 pub(in crate::signalr) fn abort_socket(socket: &Weak<Socket>) {

@@ -9,13 +9,16 @@ mod negotiate;
 mod outbound;
 mod pipe;
 mod poll_turns;
+mod refresh;
 mod refusal;
 mod registry;
+mod renewal;
 mod transport_kind;
 mod waker_slot;
 
 pub use endpoint::{Identity, remember_socket};
 pub use link::ConnectionId;
+pub use renewal::RenewalError;
 pub use transport_kind::TransportKind;
 
 pub(super) use endpoint::{Accepted, Endpoint, EndpointSetup};
@@ -24,4 +27,5 @@ pub(super) use inbound::{Inbound, LinkInput, TransportEnd, Violation};
 pub(super) use link::{Link, abort_socket};
 pub(super) use outbound::Outbound;
 pub(super) use poll_turns::PollTurns;
+pub(super) use renewal::Renewal;
 pub(super) use waker_slot::WakerSlot;

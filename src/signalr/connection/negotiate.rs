@@ -1,5 +1,7 @@
 //! The request before a connection: which version, which transports.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::json;
 
@@ -53,6 +55,8 @@ struct NegotiateJson<'a> {
     connection_token: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     use_stateful_reconnect: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_lifetime_seconds: Option<u64>,
     available_transports: Vec<AvailableTransport>,
 }
 
@@ -63,11 +67,12 @@ struct AvailableTransport {
     transfer_formats: &'static [TransferFormat],
 }
 
-/// The answer to a negotiation.
+/// The answer to a negotiation. The token's lifetime is for clients that renew it in time.
 pub(super) fn negotiate_json(
     version: NegotiateVersion,
     transports: Transports,
     reservation: &Reservation,
+    token_lifetime: Option<Duration>,
 ) -> String {
     let answer = NegotiateJson {
         negotiate_version: match version {
@@ -77,6 +82,7 @@ pub(super) fn negotiate_json(
         connection_id: &reservation.connection_id,
         connection_token: reservation.connection_token.as_deref(),
         use_stateful_reconnect: reservation.is_stateful,
+        token_lifetime_seconds: token_lifetime.map(|lifetime| lifetime.as_secs()),
         available_transports: TransportKind::ALL
             .into_iter()
             .filter(|kind| kind.is_among(transports))

@@ -93,7 +93,7 @@ impl Refusal {
 }
 
 /// What is full or away now may not be in a second.
-const RETRY_AFTER: (&str, &str) = ("Retry-After", "1");
+pub(super) const RETRY_AFTER: (&str, &str) = ("Retry-After", "1");
 
 pub(super) const PLAIN_TEXT: (&str, &str) = ("Content-Type", "text/plain");
 

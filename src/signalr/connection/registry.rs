@@ -233,6 +233,11 @@ impl Registry {
         Ok(Some(Claimed { connection_id, place, input: reader, reconnect }))
     }
 
+    /// Whether the token is the connection's public id, which others may learn.
+    pub(super) fn is_public(&self, token: &str) -> bool {
+        self.lock().by_token.get(token).is_some_and(|entry| entry.connection_id == token)
+    }
+
     /// Where a POST goes that comes before its connection has a transport. None when
     /// it has one by now.
     pub(super) fn early_input(&self, token: &str) -> Option<PipeWriter> {

@@ -2,8 +2,9 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
@@ -24,8 +25,8 @@ use crate::signalr::connection::{ConnectionId, TransportKind};
 pub struct HubCaller<H: Hub> {
     pub(super) connection: Rc<Connection>,
     pub(super) shard: Rc<Shard>,
-    pub(super) user: Rc<H::User>,
     pub(super) call: Rc<Call>,
+    pub(super) hub: PhantomData<fn(H)>,
 }
 
 /// What is known of one call.
@@ -43,8 +44,8 @@ impl<H: Hub> Clone for HubCaller<H> {
         Self {
             connection: Rc::clone(&self.connection),
             shard: Rc::clone(&self.shard),
-            user: Rc::clone(&self.user),
             call: Rc::clone(&self.call),
+            hub: PhantomData,
         }
     }
 }
@@ -56,10 +57,28 @@ impl<H: Hub> HubCaller<H> {
         Rc::clone(self.connection.id())
     }
 
-    /// Who it belongs to.
+    /// Who it belongs to, by the credentials that count at this moment: while a method
+    /// waits, others may take their place.
     #[must_use]
-    pub fn user(&self) -> &H::User {
-        &self.user
+    pub fn user(&self) -> Rc<H::User> {
+        self.connection.user()
+    }
+
+    /// Has newer credentials of the same user count from here on, until they end. Calls
+    /// and groups are the hub's to look after.
+    pub fn renew(&self, user: H::User, expires_at: Option<SystemTime>) {
+        self.connection.renew(Rc::new(user), expires_at);
+    }
+
+    /// How often newer credentials have come to count.
+    #[must_use]
+    pub fn renewals(&self) -> u64 {
+        self.connection.renewals()
+    }
+
+    /// Waits until that is more than `renewals`, which may be never.
+    pub async fn renewed_since(&self, renewals: u64) {
+        self.connection.renewed_since(renewals).await;
     }
 
     /// The id by which [`Audience::Users`] finds its user.

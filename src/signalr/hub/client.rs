@@ -5,10 +5,10 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::close::CloseReason;
@@ -47,8 +47,12 @@ pub(super) struct Connection {
     close_request: RefCell<Option<Box<CloseReason>>>,
     results: RefCell<BTreeMap<u64, ResultSender>>,
     ended: OnceCell<CancellationToken>,
-    /// Of the type that the hub has for users.
-    user: Rc<dyn Any>,
+    /// Of the type that the hub has for users; the one whose credentials count now.
+    user: RefCell<Rc<dyn Any>>,
+    /// How often it was replaced.
+    renewals: Cell<u64>,
+    /// Told when it is; few wait for that.
+    renewed: OnceCell<Box<Notify>>,
     pub(super) options: Rc<HubOptions>,
 }
 
@@ -116,7 +120,9 @@ impl Connection {
             close_request: RefCell::default(),
             results: RefCell::default(),
             ended: OnceCell::new(),
-            user,
+            user: RefCell::new(user),
+            renewals: Cell::new(0),
+            renewed: OnceCell::new(),
             options,
         }
     }
@@ -131,7 +137,31 @@ impl Connection {
 
     /// Who it belongs to. Shard and link know no hub's type of users, so it is asked for.
     pub(super) fn user<U: 'static>(&self) -> Rc<U> {
-        Rc::clone(&self.user).downcast().expect("all of a hub's connections have its users")
+        let user = Rc::clone(&self.user.borrow());
+        user.downcast().expect("all of a hub's connections have its users")
+    }
+
+    /// From here on it belongs to the same user with these credentials, for so long.
+    pub(super) fn renew(&self, user: Rc<dyn Any>, expires_at: Option<SystemTime>) {
+        self.user.replace(user);
+        self.link.extend(expires_at);
+        self.renewals.set(self.renewals.get() + 1);
+        if let Some(renewed) = self.renewed.get() {
+            renewed.notify_waiters();
+        }
+    }
+
+    /// How often its user's credentials were renewed.
+    pub(super) fn renewals(&self) -> u64 {
+        self.renewals.get()
+    }
+
+    /// Waits until they have been renewed more often than that.
+    pub(super) async fn renewed_since(&self, renewals: u64) {
+        let renewed = self.renewed.get_or_init(Box::default);
+        while self.renewals.get() == renewals {
+            renewed.notified().await;
+        }
     }
 
     /// Messages that wait for the client to read them, and their bytes.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
+use std::time::Instant;
 
 use actix::prelude::*;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -42,6 +43,11 @@ impl<H: Hub> Session<H> {
     ) -> Option<HubMessage> {
         if self.has_to_wait(&message) {
             return Some(message);
+        }
+        if self.connection.link.has_expired(Instant::now()) {
+            // The timer that would have ended it is looked at once a second.
+            self.end(CloseReason::AuthenticationExpired, ctx);
+            return None;
         }
         let verdict = self.pace.as_ref().map_or(Verdict::Allowed, |pace| pace.judge());
         if verdict != Verdict::Allowed {
@@ -91,7 +97,8 @@ impl<H: Hub> Session<H> {
         };
         let is_gated = stream_ids.is_empty()
             && self.worker.methods.get(target).is_none_or(|method| method.is_gated());
-        is_gated && self.connection.gated.get() >= self.worker.options.parallel_invocations_max
+        let is_full = self.connection.gated.get() >= self.worker.options.parallel_invocations_max;
+        is_gated && (is_full || self.renewals.hold_calls_up())
     }
 
     /// Binds the arguments, and checks what there is to check; the first failure is
@@ -351,12 +358,16 @@ impl StreamTask {
         let mut items = starting.await.map_err(|error| {
             StreamFailure::Told(invocation_error(self.name, &error, detailed_errors))
         })?;
-        while let Some(item) = items.next().await {
+        loop {
+            // Before the item is there: what it says is as of the moment it is sent.
+            self.connection.room().await;
+            let Some(item) = items.next().await else {
+                break;
+            };
             let item = item.map_err(|failure| match failure {
                 CallFailure::Hub(error) => StreamFailure::Told(self.told_while_streaming(&error)),
                 CallFailure::Unserializable(text) => StreamFailure::Unserializable(text),
             })?;
-            self.connection.room().await;
             if self.cancellation.is_cancelled() {
                 // Nobody waits for more; and a stream that always has more would never stop.
                 break;

@@ -13,6 +13,7 @@ mod handle;
 mod message;
 mod methods;
 mod pace;
+mod renewals;
 mod server;
 mod session;
 mod shard;
@@ -23,6 +24,7 @@ mod upload;
 mod worker;
 
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use futures_util::future::LocalBoxFuture;
 
@@ -42,11 +44,14 @@ pub use survey::{
 };
 pub use upload::UploadStream;
 
+use super::connection::RenewalError;
+
 /// An application endpoint. One value per worker thread; its methods run on that
 /// thread, several at a time but never two at once.
 pub trait Hub: Sized + 'static {
-    /// Who a connection belongs to, as the endpoint's authentication found out.
-    type User: 'static;
+    /// Who a connection belongs to, as the endpoint's authentication found out. What is
+    /// equal is the same user with the same rights.
+    type User: PartialEq + Send + 'static;
 
     /// The methods that clients may call.
     fn methods() -> Methods<Self>;
@@ -58,6 +63,23 @@ pub trait Hub: Sized + 'static {
         _caller: HubCaller<Self>,
     ) -> LocalBoxFuture<'static, Result<(), HubError>> {
         Box::pin(async { Ok(()) })
+    }
+
+    /// Runs when a request brings newer credentials of the connection's user that differ
+    /// from those that count. It is one of the connection's calls: no other runs beside it
+    /// but streams, and such as wait for their client's answer. They count once
+    /// [`HubCaller::renew`] has been called with them; after an error the connection goes on
+    /// as it was.
+    fn renew(
+        self: Rc<Self>,
+        caller: HubCaller<Self>,
+        user: Self::User,
+        expires_at: Option<SystemTime>,
+    ) -> LocalBoxFuture<'static, Result<(), RenewalError>> {
+        Box::pin(async move {
+            caller.renew(user, expires_at);
+            Ok(())
+        })
     }
 
     /// Runs once per connection whose `connected` succeeded, after its last message.

@@ -10,6 +10,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Instant;
@@ -26,6 +27,7 @@ use super::close::{CLOSE_NAMES, CloseReason};
 use super::connection_log;
 use super::error::HubError;
 use super::pace::Pace;
+use super::renewals::Renewals;
 use super::stateful::Received;
 use super::upload::UploadBuffer;
 use super::worker::HubWorker;
@@ -42,6 +44,7 @@ pub(super) struct Session<H: Hub> {
     pub(super) connection: Rc<Connection>,
     input: Option<LinkInput>,
     state: State,
+    pub(super) renewals: Renewals,
     /// A message that waits for a call that runs, or for room; nothing behind it is read.
     waiting: Option<HubMessage>,
     /// Calls that run and are no streams.
@@ -83,6 +86,7 @@ impl<H: Hub> Session<H> {
             connection: Rc::new(connection),
             input: Some(input),
             state: State::AwaitingHandshake { buffer: BytesMut::new(), scanned: 0 },
+            renewals: Renewals::default(),
             waiting: None,
             running: 0,
             streams: Rc::default(),
@@ -99,12 +103,12 @@ impl<H: Hub> Session<H> {
         HubCaller {
             connection: Rc::clone(&self.connection),
             shard: Rc::clone(&self.worker.shard),
-            user: self.connection.user(),
             call,
+            hub: PhantomData,
         }
     }
 
-    fn hook_caller(&self, is_connected_hook: bool) -> HubCaller<H> {
+    pub(super) fn hook_caller(&self, is_connected_hook: bool) -> HubCaller<H> {
         self.caller(Rc::new(Call {
             is_connected_hook,
             holds_gate: Cell::new(false),
@@ -117,6 +121,7 @@ impl<H: Hub> Session<H> {
         if matches!(self.state, State::AwaitingHandshake { .. }) {
             self.shake_hands(ctx);
         }
+        self.begin_renewal(ctx);
         loop {
             if let Some(waiting) = self.waiting.take() {
                 self.waiting = self.dispatch(waiting, ctx);
@@ -140,6 +145,11 @@ impl<H: Hub> Session<H> {
             }
         }
         self.regulate_input();
+    }
+
+    /// Whether messages are dispatched.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
     }
 
     /// Counts what is counted; false for what has been received before.
@@ -331,6 +341,7 @@ impl<H: Hub> Session<H> {
         log::debug!(connection_id = &**self.connection.id(), reason:?; "a connection ends");
         self.note_end(reason.place());
         self.waiting = None;
+        self.renewals.clear();
         self.worker.shard.remove(&self.connection);
         if let Some(close) = reason.close_message(self.worker.options.detailed_errors) {
             self.connection.send(&close);
@@ -432,6 +443,7 @@ impl<H: Hub> StreamHandler<Inbound> for Session<H> {
                 return self.advance(ctx);
             }
             Inbound::Nudge => return self.look_around(ctx),
+            Inbound::Renewal(renewal) => return self.take_renewal(renewal, ctx),
             Inbound::Reattached => return self.resume(ctx),
             Inbound::End(end) => end,
         };

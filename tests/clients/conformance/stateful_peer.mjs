@@ -24,7 +24,8 @@ export class StatefulPeer {
     this.server = server;
     this.id = id;
     this.path = path;
-    this.token = token;
+    /** Of every socket's request. @type {Record<string, string>} */
+    this.headers = bearer(token);
     /** What was sent and not acknowledged: its number, and its record. @type {{ number: number, text: string }[]} */
     this.copies = [];
     this.sent = 0;
@@ -43,7 +44,7 @@ export class StatefulPeer {
   }
 
   /** Opens a socket; answers the status. */
-  async attach(headers = bearer(this.token)) {
+  async attach(headers = this.headers) {
     const { status, socket } = await upgrade(this.server.url + this.path, headers);
     if (!socket) return status;
     this.socket = socket;
