@@ -171,7 +171,13 @@ pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
         Pipeline::start(store.clone(), hub.handle(), &config.pipeline, Arc::clone(&metrics));
     let (commands, feed) = (pipeline.commands.clone(), pipeline.feed.clone());
     let (presence, presence_task) = Presence::start(hub.handle(), pipeline.neighbours.clone());
-    parts.get_or_init(|| HubParts { store: store.clone(), commands, feed, presence });
+    parts.get_or_init(|| HubParts {
+        authenticator: authenticator.clone(),
+        store: store.clone(),
+        commands,
+        feed,
+        presence,
+    });
     let state = HttpState {
         commands: pipeline.commands.clone(),
         store: store.clone(),

@@ -244,7 +244,7 @@ impl From<ConnectionDetails<Actor>> for Connection {
     }
 }
 
-fn timestamp(time: SystemTime) -> Timestamp {
+pub(super) fn timestamp(time: SystemTime) -> Timestamp {
     let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let epoch = Timestamp::from_millis(0).unwrap_or_else(Timestamp::now);
     epoch.saturating_add_millis(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))

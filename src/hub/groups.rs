@@ -8,14 +8,14 @@ use crate::pipeline::blocking;
 use crate::signalr::HubError;
 
 /// An audience that a client asks for.
-enum Group {
+pub(super) enum Group {
     Dispatch(Region),
     Contractor(ContractorId),
 }
 
 impl Group {
     /// By the group's name, in the one spelling that it has.
-    fn parse(name: &str) -> Option<Self> {
+    pub(super) fn parse(name: &str) -> Option<Self> {
         let group = match name.split_once('/')? {
             ("dispatch", region) => Self::Dispatch(Region::parse(region)?),
             ("contractor", id) => Self::Contractor(id.parse().ok()?),

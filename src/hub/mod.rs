@@ -7,22 +7,27 @@ mod commands;
 mod connections;
 mod groups;
 mod presence;
+mod renewal;
 mod subscriptions;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures_util::future::LocalBoxFuture;
 
 pub use connections::{
     Closed, Connection, ConnectionFilter, ConnectionList, Connections, Queue, Reach,
     TooManyQuestions,
 };
 
+use crate::auth::Authenticator;
 use crate::jobs::{Caller, ContractorId, Region, contractor_group, dispatch_group};
 use crate::pipeline::{CommandQueue, EventFeed};
 use crate::signalr::{
-    ConnectionId, ConnectionOptions, Hub, HubCaller, HubError, HubOptions, Methods,
+    ConnectionId, ConnectionOptions, Hub, HubCaller, HubError, HubOptions, Methods, RenewalError,
 };
 use crate::store::Store;
 
@@ -31,16 +36,23 @@ pub use presence::{Presence, PresenceTask};
 /// The paths that the hub is served on.
 pub const HUB_PATHS: [&str; 2] = ["/hub/dispatch", "/hub/recommendations"];
 
-/// The library's own options, and stateful reconnect for clients that ask for it.
+/// The library's own options, and stateful reconnect and renewal for clients that ask for
+/// them.
 #[must_use]
 pub fn options() -> HubOptions {
-    let connection = ConnectionOptions { stateful_reconnect: true, ..ConnectionOptions::default() };
+    let connection = ConnectionOptions {
+        stateful_reconnect: true,
+        authentication_refresh: true,
+        ..ConnectionOptions::default()
+    };
     HubOptions { connection, ..HubOptions::default() }
 }
 
 /// What the hub works with.
 #[derive(Clone)]
 pub struct HubParts {
+    /// Knows callers.
+    pub authenticator: Authenticator,
     /// Contractors are looked up here.
     pub store: Store,
     /// Takes commands.
@@ -124,6 +136,16 @@ impl Hub for DispatchHub {
             .stream_method("StreamEvents", Self::stream_events)
             .method("RescheduleJob", Self::reschedule_job)
             .method("CancelJob", Self::cancel_job)
+            .method("RenewToken", Self::renew_token)
             .method("Look", Self::look)
+    }
+
+    fn renew(
+        self: Rc<Self>,
+        caller: CallerOnHub,
+        user: Arc<Caller>,
+        expires_at: Option<SystemTime>,
+    ) -> LocalBoxFuture<'static, Result<(), RenewalError>> {
+        Box::pin(self.renew_by_request(caller, user, expires_at))
     }
 }

@@ -95,6 +95,7 @@ impl DispatchHub {
         caller: CallerOnHub,
         (subscription,): (Subscription,),
     ) -> Result<impl Stream<Item = Result<JsonText, HubError>> + use<>, HubError> {
+        let renewals = caller.renewals();
         let groups = self.followed(&caller, &subscription.groups).await?;
         let feed = self.parts.feed.clone();
         let after = subscription.after.unwrap_or_else(|| feed.relayed());
@@ -102,7 +103,8 @@ impl DispatchHub {
             let text = format!("invalid_field: after: the log does not reach back to {after}");
             return Err(HubError::Refused(text));
         }
-        let tail = Tail { feed, groups, read_to: after, waiting: VecDeque::new() };
+        let waiting = VecDeque::new();
+        let tail = Tail { hub: self, caller, feed, groups, renewals, read_to: after, waiting };
         Ok(stream::try_unfold(tail, Tail::next))
     }
 }
@@ -181,10 +183,15 @@ impl Replay<'_> {
     }
 }
 
-/// The events of groups from a sequence on, without an end.
+/// The events of groups from a sequence on, without an end, for as long as the caller may
+/// follow all of them.
 struct Tail {
+    hub: Rc<DispatchHub>,
+    caller: CallerOnHub,
     feed: EventFeed,
     groups: Vec<String>,
+    /// Those of the caller's credentials by which it may.
+    renewals: u64,
     read_to: Sequence,
     waiting: VecDeque<Arc<RelayedEvent>>,
 }
@@ -192,16 +199,30 @@ struct Tail {
 impl Tail {
     async fn next(mut self) -> Result<Option<(JsonText, Self)>, HubError> {
         loop {
+            self.check().await?;
             if let Some(event) = self.waiting.pop_front() {
                 self.feed.streamed();
                 return Ok(Some((JsonText(Arc::clone(&event.event.payload)), self)));
             }
-            let until = self.feed.relayed_past(self.read_to).await;
+            let until = tokio::select! {
+                until = self.feed.relayed_past(self.read_to) => until,
+                () = self.caller.renewed_since(self.renewals) => continue,
+            };
             let part = self.feed.read(&self.groups, self.read_to, until).await;
             let FeedPart { events, read_to } = part.map_err(unavailable)?;
             self.waiting = events.into();
             self.read_to = read_to;
         }
+    }
+
+    /// Looks again at what the caller may follow, when its credentials were renewed.
+    async fn check(&mut self) -> Result<(), HubError> {
+        while self.caller.renewals() != self.renewals {
+            let renewals = self.caller.renewals();
+            self.hub.followed(&self.caller, &self.groups).await?;
+            self.renewals = renewals;
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 /** The product's hub over every transport and protocol, as the official client sees it. */
 
 import assert from "node:assert/strict";
+import { setTimeout as pause } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
 
 import * as signalR from "@microsoft/signalr";
@@ -117,6 +118,31 @@ for (const [pair, transport, isBinary] of PAIRS) {
       assert.deepEqual(items[0], await logged(from + 1));
       assert.deepEqual(items.map(({ sequence }) => sequence), items.map((_, index) => from + 1 + index));
     }));
+
+    test("a token that is renewed in time keeps the connection, and every event", async () => {
+      const expires = secondsFromNow(3);
+      let token = sign({ ...claims.dispatcher("north"), exp: expires });
+      const connection = build(transport, isBinary, () => token);
+      const inbox = new Inbox(connection);
+      await within("the connection starts", connection.start());
+      const { sequence } = await connection.invoke("Subscribe", { groups: ["dispatch/north"] });
+      const renewal = { ...claims.dispatcher("north"), exp: secondsFromNow(600) };
+      token = sign(renewal);
+      let last = sequenceOf(await dispatcher.job());
+      const renewing = connection.invoke("RenewToken", token);
+      // The sweep that would have closed it comes within a second.
+      while (Date.now() < (expires + 1.5) * 1000) {
+        last = sequenceOf(await dispatcher.job());
+        await pause(50);
+      }
+      assert.deepEqual(await renewing, { expiresAt: utc(renewal.exp * 1000) });
+      await inbox.until(last);
+      const expected = Array.from({ length: last - sequence }, (_, index) => sequence + 1 + index);
+      assert.deepEqual(inbox.sequences.slice(0, expected.length), expected);
+      await assert.rejects(connection.invoke("RenewToken", "nonsense"), /unauthenticated: /);
+      await connection.invoke("JoinDispatchGroup", "north");
+      await connection.stop();
+    });
 
     test("an expired token ends the connection, and the client returns with a fresh one", async () => {
       let token = sign({ ...claims.dispatcher("north"), exp: secondsFromNow(3) });

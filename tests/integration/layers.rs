@@ -14,7 +14,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("store", &["jobs"]),
     ("auth", &["jobs"]),
     ("pipeline", &["jobs", "store", "signalr", "telemetry"]),
-    ("hub", &["jobs", "store", "signalr", "pipeline", "telemetry"]),
+    ("hub", &["jobs", "store", "signalr", "pipeline", "auth", "telemetry"]),
     ("http", &["jobs", "store", "pipeline", "auth", "hub", "telemetry"]),
     ("demo", &["jobs", "store", "pipeline", "auth", "http"]),
     ("server", &["jobs", "store", "signalr", "pipeline", "auth", "hub", "http", "telemetry"]),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::jobs::{Actor, JobId, Region, Role};
+use crate::jobs::{Actor, Caller, JobId, Region, Role};
 
 /// People that are named per region; of those past it only the number is told. A longer
 /// list would say nothing more to whoever reads it.
@@ -99,6 +99,20 @@ impl Lookers {
         self.changed.extend(regions);
         self.here.insert(connection.to_owned(), looker);
         self.has_changed_here = true;
+    }
+
+    /// Leaves the connection what this user may see, and shows it as the user that it is.
+    /// Answers whether the connection looked at anything.
+    pub(super) fn renew(&mut self, connection: &str, user: &Caller) -> bool {
+        let Some(looker) = self.here.get(connection) else {
+            return false;
+        };
+        let mut looker = looker.clone();
+        looker.regions.retain(|region| user.may_dispatch(region));
+        looker.job = looker.job.filter(|(_, region)| user.may_dispatch(region));
+        looker.person = user.actor.clone();
+        self.look(connection, looker);
+        true
     }
 
     /// The connection looks at nothing any more.

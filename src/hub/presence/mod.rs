@@ -82,6 +82,13 @@ impl Presence {
         there
     }
 
+    /// The connection looks at nothing any more that its user, by newer claims, may not see.
+    pub(super) fn renew(&self, connection: &str, user: &Caller) {
+        if self.lookers().renew(connection, user) {
+            self.changed.notify_one();
+        }
+    }
+
     fn leave(&self, connection: &str) {
         self.lookers().leave(connection);
         self.changed.notify_one();

@@ -4,6 +4,7 @@ mod attacks;
 mod key_file;
 mod key_tls;
 mod key_url;
+mod secrecy;
 mod tokens;
 
 use std::time::Duration;

@@ -11,6 +11,7 @@ use signalbox::jobs::{ContractorId, JobId};
 use super::cast::{Grants, Member, NORTH, NOWHERE, SOUTH};
 use super::scene::{Scene, TestContractor, TestJob};
 use crate::support::http_client::Api;
+use crate::support::site::token_of;
 use crate::support::websocket::HubClient;
 
 /// What a call is about.
@@ -24,6 +25,9 @@ enum Object {
     NoContractor,
     Job(TestJob),
     MissingJob(JobId),
+    /// Of a caller that is none of the cast.
+    SomebodysToken,
+    NoToken,
 }
 
 impl Object {
@@ -36,6 +40,8 @@ impl Object {
             Self::NoContractor => "nobody".to_owned(),
             Self::Job(job) => job.id.to_string(),
             Self::MissingJob(id) => id.to_string(),
+            Self::SomebodysToken => token_of("somebody-else", &["admin"], &[], None),
+            Self::NoToken => "no.token.this".to_owned(),
         }
     }
 
@@ -80,6 +86,7 @@ fn rows() -> Vec<Row> {
         ("StreamEvents", groups, group_since, who_may_follow),
         ("RescheduleJob", jobs, times, who_plans_the_job),
         ("CancelJob", jobs, reason, who_plans_the_job),
+        ("RenewToken", tokens, id, whose_token_it_is),
         ("Look", regions, looked_at, who_may_follow),
         ("Look", jobs, opened, who_may_open_the_job),
     ];
@@ -104,6 +111,10 @@ fn groups(scene: &Scene, jobs: &[TestJob]) -> Vec<Object> {
 fn jobs(_: &Scene, jobs: &[TestJob]) -> Vec<Object> {
     let missing = Object::MissingJob(JobId::fresh());
     jobs.iter().copied().map(Object::Job).chain([missing]).collect()
+}
+
+fn tokens(_: &Scene, _: &[TestJob]) -> Vec<Object> {
+    vec![Object::SomebodysToken, Object::NoToken]
 }
 
 fn id(_: &Scene, object: &Object) -> Value {
@@ -157,6 +168,10 @@ fn who_plans_the_job(grants: &Grants, object: &Object) -> Outcome {
     }
 }
 
+fn whose_token_it_is(_: &Grants, object: &Object) -> Outcome {
+    Some(if *object == Object::NoToken { "unauthenticated" } else { "forbidden" })
+}
+
 /// A contractor has no jobs open, not even those that it sees.
 fn who_may_open_the_job(grants: &Grants, object: &Object) -> Outcome {
     match object {
@@ -195,7 +210,8 @@ async fn faults(scene: &Scene, row: &Row, member: &Member, jobs: &[TestJob]) -> 
             let cell = format!("{} for {} on {object:?}", row.method, member.name);
             faults.push(format!("{cell}: {error:?}, not {expected:?}"));
         }
-        let is_malformed = matches!(object, Object::NoContractor | Object::NoRegion);
+        let is_malformed =
+            matches!(object, Object::NoContractor | Object::NoRegion | Object::NoToken);
         if let Some(error) = error.filter(|_| !is_malformed && !may_know(grants, &object)) {
             let kind = std::mem::discriminant(&named_kind(&object));
             hidden.insert((format!("{kind:?}"), error.replace(&object.id(), "OBJECT")));
@@ -274,6 +290,7 @@ async fn strangers_are_let_into_no_endpoint_of_the_hub() {
             ("GET", "/hub/dispatch?id=AAAAAAAAAAAAAAAAAAAAAA"),
             ("POST", "/hub/dispatch?id=AAAAAAAAAAAAAAAAAAAAAA"),
             ("DELETE", "/hub/dispatch?id=AAAAAAAAAAAAAAAAAAAAAA"),
+            ("POST", "/hub/dispatch/refresh?id=AAAAAAAAAAAAAAAAAAAAAA"),
         ] {
             let answer = api.call(method, path).send().await;
             answers.insert((answer.status, answer.text));
@@ -283,7 +300,9 @@ async fn strangers_are_let_into_no_endpoint_of_the_hub() {
             assert!(client.is_none(), "{}", stranger.name);
         }
     }
-    assert_eq!(answers, BTreeSet::from([(401, String::new())]));
+    let refused = |text: &str| (401, text.to_owned());
+    let refresh = r#"{"error":"invalid_token"}"#;
+    assert_eq!(answers, BTreeSet::from([refused(""), refused(refresh)]));
 }
 
 #[actix_web::test]

@@ -6,6 +6,7 @@ mod lifetime;
 mod limits;
 mod negotiation;
 mod presence;
+mod renewal;
 mod stream;
 mod subscriptions;
 

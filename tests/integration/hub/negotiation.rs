@@ -34,7 +34,11 @@ async fn negotiation_hands_out_an_id_and_another_token_and_lists_the_transports(
     for hub in ["/hub/dispatch", "/hub/recommendations"] {
         for version in ["negotiateVersion=1", "negotiateVersion=5", "NEGOTIATEVERSION=1"] {
             let path = format!("{hub}/negotiate?{version}");
-            let answer = Api::dispatcher(&site).call("POST", &path).send().await;
+            let mut answer = Api::dispatcher(&site).call("POST", &path).send().await;
+            let lifetime =
+                answer.body.as_object_mut().and_then(|it| it.remove("tokenLifetimeSeconds"));
+            let lifetime = lifetime.and_then(|seconds| seconds.as_u64());
+            assert!(lifetime.is_some_and(|seconds| (590..=600).contains(&seconds)), "{lifetime:?}");
             let (id, token) = (&answer.body["connectionId"], &answer.body["connectionToken"]);
             assert!(is_id(id) && is_id(token) && id != token, "{answer:?}");
             let expected = json!({

@@ -27,6 +27,11 @@ impl PollingClient {
         client
     }
 
+    /// Brings this token from here on.
+    pub fn sign_in(&mut self, site: &Site, token: &str) {
+        self.api = Api::new(site, token);
+    }
+
     pub async fn send(&self, text: &str) {
         let answer = self.api.call("POST", &self.path).raw_body(text).send().await;
         assert_eq!(answer.status, 200, "{answer:?}");

@@ -49,7 +49,7 @@ impl Default for SiteOptions {
             relay_interval: Duration::from_millis(20),
             ..PipelineConfig::default()
         };
-        let (hub, origins) = (HubOptions::default(), Origins::default());
+        let (hub, origins) = (signalbox::hub::options(), Origins::default());
         let auth = AuthConfig { secret: Some(SECRET.to_owned()), ..AuthConfig::default() };
         Self { pipeline, hub, event_log: None, origins, auth, limits: Limits::default() }
     }
