@@ -154,6 +154,18 @@ impl Authenticator {
     /// not known: then its source is asked, and waited for.
     pub async fn authenticate(&self, token: &str) -> Result<Authenticated, Denial> {
         let answer = self.inner.authenticate(token).await;
+        self.counted(answer.and_then(|proved| match SystemTime::now() >= proved.expires_at {
+            true => Err(Reason::Expired.into()),
+            false => Ok(proved),
+        }))
+    }
+
+    /// The same, also of a token that has expired: for whoever looks at that by themselves.
+    pub async fn authenticate_expired(&self, token: &str) -> Result<Authenticated, Denial> {
+        self.counted(self.inner.authenticate(token).await)
+    }
+
+    fn counted(&self, answer: Result<Authenticated, Denial>) -> Result<Authenticated, Denial> {
         if let Err(denial) = answer {
             self.inner.counts.count(denial);
         }
@@ -240,10 +252,6 @@ fn check<'a>(
 fn authenticated(claims: Claims) -> Result<Authenticated, Reason> {
     let expires_at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(claims.exp));
     let expires_at = expires_at.ok_or(Reason::Claims)?;
-    // The library gives the skew that `nbf` has to `exp` as well.
-    if SystemTime::now() >= expires_at {
-        return Err(Reason::Expired);
-    }
     Ok(Authenticated { caller: Arc::new(caller(claims)?), expires_at })
 }
 
@@ -315,6 +323,8 @@ fn validation(algorithm: Algorithm, config: &AuthConfig) -> Validation {
     let mut validation = Validation::new(algorithm);
     validation.leeway = config.clock_skew.as_secs();
     validation.validate_nbf = true;
+    // The library would give it the skew that `nbf` has.
+    validation.validate_exp = false;
     validation.validate_aud = config.audience.is_some();
     let mut required = HashSet::from(["exp".to_owned(), "sub".to_owned()]);
     if let Some(issuer) = &config.issuer {

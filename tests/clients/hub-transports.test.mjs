@@ -1,8 +1,8 @@
 /** The product's hub over every transport and protocol, as the official client sees it. */
 
 import assert from "node:assert/strict";
-import { setTimeout as pause } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 
 import * as signalR from "@microsoft/signalr";
 import { MessagePackHubProtocol } from "@microsoft/signalr-protocol-msgpack";
@@ -127,6 +127,7 @@ for (const [pair, transport, isBinary] of PAIRS) {
       await within("the connection starts", connection.start());
       const { sequence } = await connection.invoke("Subscribe", { groups: ["dispatch/north"] });
       const renewal = { ...claims.dispatcher("north"), exp: secondsFromNow(600) };
+      // The client asks for it once, so its requests go on with the older one.
       token = sign(renewal);
       let last = sequenceOf(await dispatcher.job());
       const renewing = connection.invoke("RenewToken", token);

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use actix_web::dev::Extensions;
 use actix_web::http::StatusCode;
@@ -15,6 +15,7 @@ use socket2::{SockRef, Socket};
 use tokio::sync::oneshot;
 
 use super::host::{Bound, HostMessage, LinkCounts, LinkHost};
+use super::identity::Identity;
 use super::inbound::{LinkInput, Source};
 use super::link::{Link, LinkStart};
 use super::negotiate::{NegotiateVersion, negotiate_json, redirect_json, version_error_json};
@@ -22,37 +23,12 @@ use super::pipe::PipeError;
 use super::refresh::mount_refresh;
 use super::refusal::{PLAIN_TEXT, Refusal};
 use super::registry::{Claimed, Found, Full, Live, Reconnect, Registry, random_id};
-use super::renewal::Renewal;
 use super::transport_kind::TransportKind;
 use crate::signalr::options::ConnectionOptions;
 use crate::signalr::transport::websocket::{
     OutboundBody, RemoteSocket, SocketReader, accept, is_upgrade,
 };
 use crate::signalr::transport::{long_polling, server_sent_events};
-
-/// Who a request comes from.
-#[derive(Debug)]
-pub struct Identity<U> {
-    /// For whoever handles the connection.
-    pub user: U,
-    /// The user's id; a connection is only for the user who negotiated it.
-    pub user_id: Option<String>,
-    /// When the connection has to end.
-    pub expires_at: Option<SystemTime>,
-}
-
-impl<U> Identity<U> {
-    /// How long it is good for; none where it has no end.
-    pub(super) fn lifetime(&self) -> Option<Duration> {
-        self.expires_at.map(|at| at.duration_since(SystemTime::now()).unwrap_or_default())
-    }
-}
-
-impl<U: Send + 'static> Identity<U> {
-    pub(super) fn into_renewal(self) -> Renewal {
-        Renewal::new(self.user, self.expires_at)
-    }
-}
 
 /// Whether a request may open a connection, or names one that is not there: `None` before
 /// the caller is known, the user's id afterwards. A refusal is how long to wait.
@@ -63,7 +39,7 @@ type Authenticate<U> =
 
 /// What the endpoints of all worker threads share.
 pub(in crate::signalr) struct EndpointSetup<U> {
-    pub(super) authenticate: Box<Authenticate<U>>,
+    authenticate: Box<Authenticate<U>>,
     pub(super) registry: Arc<Registry>,
     counts: Arc<LinkCounts>,
     admit: OnceLock<Box<Admit>>,
@@ -103,7 +79,11 @@ impl<U: 'static> EndpointSetup<U> {
         let _ = self.admit.set(Box::new(admit));
     }
 
-    fn admit(&self, request: &HttpRequest, user_id: Option<&str>) -> Result<(), Refusal> {
+    pub(super) fn admit(
+        &self,
+        request: &HttpRequest,
+        user_id: Option<&str>,
+    ) -> Result<(), Refusal> {
         let admitted = self.admit.get().map_or(Ok(()), |admit| admit(request, user_id));
         admitted.map_err(Refusal::TooFast)
     }
@@ -166,13 +146,27 @@ impl<U: Send + 'static> Endpoint<U> {
         ));
     }
 
+    /// Who a request comes from whose credentials have to be good.
+    pub(super) async fn identify(&self, request: &HttpRequest) -> Result<Identity<U>, StatusCode> {
+        let identity = (self.setup.authenticate)(request).await?;
+        if identity.has_ended() { Err(StatusCode::UNAUTHORIZED) } else { Ok(identity) }
+    }
+
+    /// Whether the token names a connection of this user that lives, and whose requests come
+    /// one by one. Its clients may not know yet that it got newer credentials: the official
+    /// one in JavaScript brings those that it began with to the end.
+    fn is_live(&self, identity: &Identity<U>, token: Option<&str>) -> bool {
+        let found = token.and_then(|token| self.find(identity, token).ok());
+        matches!(found, Some(Found::Live(live)) if live.transport != TransportKind::WebSockets)
+    }
+
     async fn negotiate(&self, request: &HttpRequest) -> HttpResponse {
         self.try_negotiate(request).await.unwrap_or_else(Refusal::into_response)
     }
 
     async fn try_negotiate(&self, request: &HttpRequest) -> Result<HttpResponse, Refusal> {
         self.setup.admit(request, None)?;
-        let identity = (self.setup.authenticate)(request).await?;
+        let identity = self.identify(request).await?;
         if let Some(user_id) = &identity.user_id {
             self.setup.admit(request, Some(user_id))?;
         }
@@ -210,7 +204,8 @@ impl<U: Send + 'static> Endpoint<U> {
             return refusal.into_response();
         }
         let identity = match (self.setup.authenticate)(&request).await {
-            Ok(identity) => identity,
+            Ok(identity) if !identity.has_ended() || self.is_live(&identity, token) => identity,
+            Ok(_) => return Refusal::Status(StatusCode::UNAUTHORIZED).into_response(),
             Err(status) => return Refusal::Status(status).into_response(),
         };
         let answer = match request.method().as_str() {

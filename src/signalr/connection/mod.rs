@@ -3,6 +3,7 @@
 
 mod endpoint;
 mod host;
+mod identity;
 mod inbound;
 mod link;
 mod negotiate;
@@ -16,7 +17,8 @@ mod renewal;
 mod transport_kind;
 mod waker_slot;
 
-pub use endpoint::{Identity, remember_socket};
+pub use endpoint::remember_socket;
+pub use identity::Identity;
 pub use link::ConnectionId;
 pub use renewal::RenewalError;
 pub use transport_kind::TransportKind;

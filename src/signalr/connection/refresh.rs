@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::endpoint::{Endpoint, Query, json as json_answer, method_not_allowed};
 use super::host::HostMessage;
-use super::refusal::RETRY_AFTER;
+use super::refusal::{RETRY_AFTER, Refusal};
 use super::registry::{Found, TokenError};
 use super::renewal::RenewalError;
 
@@ -21,6 +21,8 @@ const RENEWAL_TIME_MAX: Duration = Duration::from_secs(10);
 /// Why newer credentials do not count, in the reference server's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RefreshRefusal {
+    /// The caller asks too often.
+    TooFast(Refusal),
     /// The caller is not let in, or this cannot be told for now.
     Status(StatusCode),
     /// The request names no connection.
@@ -55,8 +57,11 @@ pub(super) fn mount_refresh<U: Send + 'static>(
 
 impl<U: Send + 'static> Endpoint<U> {
     async fn refresh(&self, request: &HttpRequest) -> Result<HttpResponse, RefreshRefusal> {
-        let identity = (self.setup.authenticate)(request).await;
-        let identity = identity.map_err(RefreshRefusal::Status)?;
+        self.setup.admit(request, None)?;
+        let identity = self.identify(request).await.map_err(RefreshRefusal::Status)?;
+        if let Some(user_id) = &identity.user_id {
+            self.setup.admit(request, Some(user_id))?;
+        }
         let query = Query::of(request);
         let token = query.get("id").ok_or(RefreshRefusal::NoId)?;
         let lifetime = identity.lifetime();
@@ -91,6 +96,7 @@ impl<U: Send + 'static> Endpoint<U> {
 impl RefreshRefusal {
     fn into_response(self) -> HttpResponse {
         let (status, code) = match self {
+            Self::TooFast(refusal) => return refusal.into_response(),
             Self::Status(StatusCode::UNAUTHORIZED) => (StatusCode::UNAUTHORIZED, "invalid_token"),
             Self::Status(status) => (status, "refresh_unavailable"),
             Self::NoId => (StatusCode::BAD_REQUEST, "missing_connection_token"),
@@ -104,6 +110,12 @@ impl RefreshRefusal {
             response.insert_header(RETRY_AFTER);
         }
         response.json(json!({ "error": code }))
+    }
+}
+
+impl From<Refusal> for RefreshRefusal {
+    fn from(refusal: Refusal) -> Self {
+        Self::TooFast(refusal)
     }
 }
 

@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 
 import { until } from "../waiting.mjs";
 import { Hub, TRANSPORTS, TYPE } from "./hub.mjs";
@@ -57,18 +58,19 @@ describe("newer credentials", { concurrency: true }, () => {
   });
 
   test("let the connection live until they end", async () => {
-    for (const transport of TRANSPORTS) {
+    await Promise.all(TRANSPORTS.map(async (transport) => {
       const hub = await Hub.open(server, { transport, token: await server.token("ada", 2) });
-      const until = Date.now() + 4000;
-      // A client that polls goes on with the newer ones.
-      const token = await server.token("ada", 5);
-      hub.link.headers = bearer(token);
-      assert.equal((await refresh(pathOf(hub), { token })).status, 200);
+      const until = Date.now() + 3500;
+      assert.equal((await refresh(pathOf(hub), { token: await server.token("ada", 5) })).status, 200);
+      // Its own requests bring the older ones to the end, as those of clients do that ask for a token once.
+      while (Date.now() < until) {
+        await hub.result("Echo", "still alive");
+        await pause(100);
+      }
       const close = await hub.take("the Close", ({ type }) => type === TYPE.close, 15_000);
       assert.deepEqual(close, { type: TYPE.close, allowReconnect: true });
-      assert.ok(Date.now() > until, "not with the older ones");
       await hub.end();
-    }
+    }));
   });
 
   test("come to count between two calls, and not beside one", async () => {
