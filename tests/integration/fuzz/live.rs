@@ -237,7 +237,13 @@ impl Scene {
         let is_nothing_left = async || {
             let page = api.get("/metrics").send().await.text;
             let names = ["connections", "groups", "users", "connection_tasks"];
-            names.iter().all(|name| page.contains(&format!("\nsignalbox_{name} 0\n")))
+            names.iter().all(|name| {
+                let name = format!("signalbox_{name}");
+                // With labels or without.
+                let is_of = |line: &&str| line.split([' ', '{']).next() == Some(name.as_str());
+                let mut samples = page.lines().filter(is_of).peekable();
+                samples.peek().is_some() && samples.all(|sample| sample.ends_with(" 0"))
+            })
         };
         until("nothing of a connection is left", is_nothing_left).await;
         let report = self.site.verify();
