@@ -106,6 +106,18 @@ export class Api {
   }
 
   /**
+   * Gives a job to others, if it still has the version that the user saw.
+   *
+   * @param {Job} job
+   * @param {{ contractorIds: string[] }} change
+   * @param {string} key
+   * @returns {Promise<Job>}
+   */
+  async assign(job, change, key) {
+    return this.change("POST", job, "assign", change, key);
+  }
+
+  /**
    * Calls a job off, if it still has the version that the user saw.
    *
    * @param {Job} job

@@ -17,6 +17,7 @@ import { statusSign, statusWord } from "../words.js";
  * @property {boolean} isRecent whether that was just now
  * @property {boolean} isPending whether the server has yet to agree
  * @property {boolean} isOpen whether its panel is open
+ * @property {boolean} isMoving whether it is being moved elsewhere
  * @property {boolean} isInTheWay whether it is in the way of what is being moved
  * @property {boolean} canMove
  * @property {string} label all of it, in words
@@ -25,7 +26,7 @@ import { statusSign, statusWord } from "../words.js";
 /** The element of a bar. @param {Bar} bar */
 export function drawnBar(bar) {
   return element("div", {
-    class: "bar-job", role: "button", tabindex: -1, "data-testid": "bar",
+    class: "bar-job", role: "button", tabindex: -1, "aria-describedby": "bar-keys", "data-testid": "bar",
     "data-bar-id": bar.id, "data-job": bar.job.id, "data-row": bar.rowId,
   });
 }
@@ -34,7 +35,7 @@ export function drawnBar(bar) {
 export function drawBar(node, bar, look) {
   node.dataset.state = look.status;
   node.dataset.version = String(bar.job.version);
-  for (const [name, is] of Object.entries({ recent: look.isRecent, pending: look.isPending, open: look.isOpen, conflict: look.isInTheWay, movable: look.canMove })) {
+  for (const [name, is] of Object.entries({ recent: look.isRecent, pending: look.isPending, open: look.isOpen, moving: look.isMoving, conflict: look.isInTheWay, movable: look.canMove })) {
     node.toggleAttribute(`data-${name}`, is);
   }
   node.setAttribute("aria-label", look.label);

@@ -8,15 +8,22 @@
 
 import { byId, showText } from "../dom.js";
 import { clock, knownZone, localDate, ownZone } from "../time.js";
-import { CancelDialog, RescheduleDialog } from "./change-dialog.js";
+import { AssignDialog } from "./assign-dialog.js";
+import { dayStart } from "./axis.js";
+import { CancelDialog } from "./cancel-dialog.js";
+import { Changes } from "./changes.js";
 import { EventFeed } from "./event-feed.js";
 import { firstDate, jobFilter } from "./filters.js";
+import { Gestures, whyNotMove } from "./gestures.js";
 import { JobList } from "./job-list.js";
 import { JobPanel } from "./job-panel.js";
 import { LiveData } from "./live-data.js";
-import { commonZone, unassignedOf } from "./schedule.js";
+import { Mover } from "./mover.js";
+import { OvertakenDialog } from "./overtaken-dialog.js";
+import { RescheduleDialog } from "./reschedule-dialog.js";
+import { barId, commonZone, unassignedOf } from "./schedule.js";
 import { ScheduleView } from "./schedule-view.js";
-import { dayStart } from "./axis.js";
+import { Toasts } from "./toasts.js";
 import { Toolbar } from "./toolbar.js";
 import { Unassigned } from "./unassigned.js";
 import { ViewState } from "./view-state.js";
@@ -25,8 +32,11 @@ import { ViewState } from "./view-state.js";
 /** @typedef {import("../session.js").Session} Session */
 /** @typedef {import("../connection.js").LiveStatus} LiveStatus */
 
-/** Events of a busy moment are shown together: drawing each would take longer than reading it. */
-const RENDER_DELAY_MS = 30;
+/**
+ * The time between two drawings: the events of a busy moment are shown together, since
+ * drawing each would take longer than reading it. One that comes alone is shown at once.
+ */
+const RENDER_EVERY_MS = 40;
 
 /** Hours before now from which jobs are loaded: yesterday's midnight in every zone lies within. */
 const COMING_FROM_HOURS = 48;
@@ -41,6 +51,7 @@ export class Board {
     this.onEnd = onEnd;
     /** @type {number | undefined} */
     this.rendering = undefined;
+    this.renderedAt = 0;
     this.listening = new AbortController();
     const { signal } = this.listening;
     this.wide = matchMedia(WIDE);
@@ -60,15 +71,27 @@ export class Board {
     this.missing = "";
     const { jobs, api, names } = this.data;
     this.data.feed = new EventFeed(byId("feed"), byId("feed-empty"), names);
-    const desk = { jobs, api, announce };
-    this.reschedule = new RescheduleDialog(byId("reschedule"), desk);
-    this.cancel = new CancelDialog(byId("cancel"), desk);
+    this.toasts = new Toasts(byId("toasts"));
+    const [zone, whyNot] = [() => this.zones.zone, () => this.whyNot];
+    this.overtaken = new OvertakenDialog(byId("overtaken"), { jobs, names, zone }, signal);
+    this.changes = new Changes({
+      jobs, api, names, zone, whyNot, toasts: this.toasts,
+      ask: (question) => this.overtaken.ask(question),
+      open: (job) => this.openJob(job),
+      onChange: () => this.render(),
+    });
+    const desk = { jobs, api, announce, whyNot, done: (/** @type {Job} */ before, /** @type {Job} */ now) => this.done(before, now) };
+    this.dialogs = {
+      reschedule: new RescheduleDialog(byId("reschedule"), desk),
+      assign: new AssignDialog(byId("assign"), desk, () => this.data.contractors.values()),
+      cancel: new CancelDialog(byId("cancel"), desk),
+    };
     this.toolbar = new Toolbar(this.state, signal);
     const act = {
       open: (/** @type {Job} */ job) => this.openJob(job),
-      reschedule: (/** @type {Job} */ job) => this.reschedule.open(job),
-      assign: (/** @type {Job} */ _job) => {},
-      cancel: (/** @type {Job} */ job) => this.cancel.open(job),
+      reschedule: (/** @type {Job} */ job) => this.dialogs.reschedule.open(job),
+      assign: (/** @type {Job} */ job) => this.dialogs.assign.open(job),
+      cancel: (/** @type {Job} */ job) => this.dialogs.cancel.open(job),
       clearFilter: () => this.toolbar.clear(),
       fade: () => this.changed(),
     };
@@ -81,6 +104,17 @@ export class Board {
       show: (job) => this.showOnTimeline(job),
       history: (id) => api.jobEvents(id),
     });
+    this.mover = new Mover(byId("move-words"), {
+      jobs, names, zone, announce, schedule: this.schedule,
+      drop: (seen, target) => void this.drop(seen, target),
+    });
+    this.gestures = new Gestures(this.schedule.frame, byId("unassigned"), {
+      jobs, schedule: this.schedule, mover: this.mover,
+      open: (job) => this.openJob(job),
+      whyNot: (job) => whyNotMove(job, session.canDispatch, this.whyNot),
+      refuse: (text) => this.toasts.show({ kind: "others", key: "why-not", text }),
+      undo: () => void this.changes.undo(),
+    }, signal);
   }
 
   open() {
@@ -106,8 +140,9 @@ export class Board {
     if (this.listening.signal.aborted) return;
     this.listening.abort();
     clearTimeout(this.rendering);
-    this.reschedule.dispose();
-    this.cancel.dispose();
+    this.mover.leave();
+    this.toasts.clear();
+    for (const dialog of Object.values(this.dialogs)) dialog.dispose();
     this.list.clear();
     this.schedule.dispose();
     this.panel.render({ ...this.panelState(), id: null });
@@ -151,6 +186,31 @@ export class Board {
     await this.data.reload();
   }
 
+  // What the user changes
+
+  /** Why nothing can be changed just now. */
+  get whyNot() {
+    return this.data.isLive ? null : "Changes are paused until the page is live again.";
+  }
+
+  /** A bar was dropped. @param {Job} seen @param {import("./move-plan.js").Target} target */
+  async drop(seen, target) {
+    const hadFocus = document.activeElement === document.body || this.schedule.frame.contains(document.activeElement);
+    const moving = this.changes.move(seen, target);
+    const [rowId] = target.contractorIds.filter((id) => !seen.contractorIds.includes(id));
+    // In another row it is another bar, which the keyboard goes on with.
+    if (hadFocus && rowId) this.schedule.timeline.focus(barId(seen.id, rowId));
+    const isMoved = await moving;
+    if (!isMoved && hadFocus && rowId && seen.contractorIds[0]) this.schedule.timeline.focus(barId(seen.id, seen.contractorIds[0]));
+    announce(isMoved ? `“${seen.title}” is moved.` : `“${seen.title}” was not moved.`);
+  }
+
+  /** A dialog has changed a job. @param {Job} before @param {Job} now */
+  done(before, now) {
+    if (now.status === "cancelled") this.toasts.show({ kind: "done", key: `cancelled ${now.id}`, text: `“${now.title}” is cancelled.` });
+    else if (now.version !== before.version) this.changes.done(before, now);
+  }
+
   // The job that is open
 
   /** @param {Job} job */
@@ -178,7 +238,7 @@ export class Board {
     const isThere = this.hasTimeline && axis?.overlaps(start, Date.parse(job.endUtc));
     if (!isThere) this.state.set({ view: this.state.view.view === "list" ? "day" : this.state.view.view, date: localDate(start, zone) });
     const rowId = job.contractorIds[0];
-    if (rowId) this.schedule.timeline.focus(`${job.id}@${rowId}`);
+    if (rowId) this.schedule.timeline.focus(barId(job.id, rowId));
   }
 
   /** Looks up the job of the address, when it is none of those that are loaded. */
@@ -207,8 +267,6 @@ export class Board {
     target.dataset.state = status.state;
     showText(target, statusWords(status));
     showText(byId("paused"), this.pausedText(status));
-    this.reschedule.setLive(this.data.isLive);
-    this.cancel.setLive(this.data.isLive);
     this.render();
   }
 
@@ -222,20 +280,22 @@ export class Board {
 
   changed() {
     // Not put off by what comes next, or a steady stream of events would never be seen.
-    this.rendering ??= setTimeout(() => this.render(), RENDER_DELAY_MS);
+    this.rendering ??= setTimeout(() => this.render(), Math.max(0, this.renderedAt + RENDER_EVERY_MS - performance.now()));
   }
 
   render() {
     clearTimeout(this.rendering);
     this.rendering = undefined;
+    this.renderedAt = performance.now();
     if (this.listening.signal.aborted) return;
-    this.reschedule.update();
-    this.cancel.update();
-    const jobs = [...this.data.jobs.byId.values()];
+    for (const dialog of Object.values(this.dialogs)) dialog.update();
+    this.overtaken.update();
+    const jobs = [...this.data.jobs.byId.values()].map((job) => this.changes.shown(job));
     this.arrange();
     this.renderToolbar(jobs);
     if (this.hasTimeline) this.renderTimeline(jobs);
     else this.renderList(jobs);
+    this.mover.update();
     this.findOpenJob();
     this.panel.render(this.panelState());
   }
@@ -282,13 +342,14 @@ export class Board {
       contractors: [...data.contractors.values()],
       changeOf: (job) => data.jobs.changeOf(job),
       names: data.names,
-      isPending: () => false,
+      isPending: (job) => this.changes.isPending(job),
       canChange: this.session.canDispatch,
     });
     const passes = jobFilter({ ...view, contractor: null }, data.names);
     this.unassigned.render({
       isLoaded: data.isLoaded,
       jobs: unassignedOf(jobs.filter(passes)),
+      axis: this.schedule.axisOf(view, zone),
       zone,
       open: view.job,
       canChange: this.session.canDispatch,
@@ -325,7 +386,7 @@ export class Board {
       zone: this.zones.zone,
       names: this.data.names,
       canChange: this.session.canDispatch,
-      whyNot: this.data.isLive ? null : "Changes are paused until the page is live again.",
+      whyNot: this.whyNot,
     };
   }
 }

@@ -52,6 +52,8 @@ export class ScheduleView {
     this.axis = null;
     /** Jobs that are in the way of what is being moved. @type {ReadonlySet<string>} */
     this.inTheWay = new Set();
+    /** The job that is being moved. */
+    this.moving = "";
     /** Why the timeline itself cannot be drawn. */
     this.broken = "";
     /** @type {Promise<void> | null} */
@@ -76,6 +78,13 @@ export class ScheduleView {
   /** Draws the last state again, with what the user is doing. */
   redraw() {
     if (this.last) this.render(this.last);
+  }
+
+  /** Marks the jobs that are in the way of what is being moved. @param {string[]} ids */
+  setInTheWay(ids) {
+    if (ids.length === this.inTheWay.size && ids.every((id) => this.inTheWay.has(id))) return;
+    this.inTheWay = new Set(ids);
+    this.redraw();
   }
 
   /** @param {ScheduleState} state */
@@ -122,6 +131,7 @@ export class ScheduleView {
       isRecent: isRecent(change),
       isPending: state.isPending(job),
       isOpen: state.view.job === job.id,
+      isMoving: this.moving === job.id,
       isInTheWay: this.inTheWay.has(job.id),
       canMove,
       label: [

@@ -416,7 +416,8 @@ export class Timeline {
   noteBlur(target) {
     // An element that is being drawn anew loses the focus too, and gets it back.
     queueMicrotask(() => {
-      if (target instanceof HTMLElement && target.isConnected && target !== document.activeElement) this.focused = "";
+      if (!(target instanceof HTMLElement) || target.dataset.barId !== this.focused) return;
+      if (target.isConnected && target !== document.activeElement) this.focused = "";
     });
   }
 

@@ -10,6 +10,7 @@ import { isRecent } from "./recent.js";
  * @typedef {object} UnassignedState
  * @property {boolean} isLoaded
  * @property {Job[]} jobs
+ * @property {import("./axis.js").Axis} axis the days that the timeline shows
  * @property {string} zone the board's
  * @property {string | null} open the job that is open
  * @property {boolean} canChange
@@ -31,6 +32,7 @@ export class Unassigned {
     this.on = on;
     /** @type {Map<string, { card: HTMLElement, drawn: string, job: Job }>} */
     this.cards = new Map();
+    this.headings = ["On these days", "On other days"].map((text) => element("li", { class: "waiting-days" }, element("h3", {}, text)));
   }
 
   /** @param {UnassignedState} state */
@@ -39,7 +41,13 @@ export class Unassigned {
     const keep = new Set(state.jobs.map((job) => job.id));
     for (const id of [...this.cards.keys()]) if (!keep.has(id)) this.cards.delete(id);
     const focused = document.activeElement instanceof HTMLElement && this.list.contains(document.activeElement) ? document.activeElement.dataset : null;
-    const cards = state.jobs.map((job) => this.card(job, state));
+    const [now, other] = [state.jobs.filter((job) => isOn(job, state.axis)), state.jobs.filter((job) => !isOn(job, state.axis))];
+    const cards = [
+      ...(now.length > 0 && other.length > 0 ? [this.headings[0]] : []),
+      ...now.map((job) => this.card(job, state)),
+      ...(other.length > 0 ? [this.headings[1]] : []),
+      ...other.map((job) => this.card(job, state)),
+    ];
     if (cards.length === 0) cards.push(element("li", { class: "empty" }, state.isLoaded ? "Every job of these filters has a contractor." : "Loading…"));
     arrange(this.list, cards);
     if (focused?.part && focused.job && !this.list.contains(document.activeElement)) {
@@ -88,4 +96,9 @@ export class Unassigned {
       ...(canChange ? [assign] : []),
     );
   }
+}
+
+/** @param {Job} job @param {import("./axis.js").Axis} axis */
+function isOn(job, axis) {
+  return axis.overlaps(Date.parse(job.startUtc), Date.parse(job.endUtc));
 }

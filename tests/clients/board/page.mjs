@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before } from "node:test";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 
 import { chromium } from "playwright-core";
 
@@ -84,11 +84,15 @@ export async function dispose(...servers) {
   await Promise.all(servers.map((server) => server?.dispose()));
 }
 
-/** A page of its own browser profile, watched for errors and foreign requests. */
-export async function page(url, options = {}) {
+/**
+ * A page of its own browser profile, watched for errors and foreign requests. What is to
+ * be so before it loads is brought about by `prepare`.
+ */
+export async function page(url, { prepare, ...options } = {}) {
   const context = await browser.newContext({ viewport: DESKTOP, ...options });
   if (SOURCES) await context.route(({ pathname }) => /^\/$|\.\w+$/.test(pathname), fromSources);
   context.setDefaultTimeout(TIME_LIMIT_MS);
+  await prepare?.(context);
   const opened = await context.newPage();
   const host = new URL(url).host;
   opened.on("console", (message) => {
@@ -119,8 +123,10 @@ async function fromSources(route) {
   const file = join(SOURCES, pathname === "/" ? "index.html" : pathname);
   if (!existsSync(file)) return route.continue();
   const response = await route.fetch();
+  // One that the build does not know is answered as its kind is.
+  const type = { ".html": "text/html", ".css": "text/css", ".js": "text/javascript" }[extname(file)] ?? response.headers()["content-type"];
   const { "content-length": _, ...headers } = response.headers();
-  return route.fulfill({ response, headers, body: await readFile(file) });
+  return route.fulfill({ status: 200, headers: { ...headers, "content-type": type }, body: await readFile(file) });
 }
 
 /** Waits until the page says that its connection is so. */
