@@ -178,7 +178,7 @@ export class Changes {
       });
       return false;
     }
-    const inTheWay = error instanceof ApiError ? this.desk.jobs.byId.get(error.problem.conflictingJobIds?.[0]) : undefined;
+    const inTheWay = error instanceof ApiError ? this.desk.jobs.byId.get(error.problem.conflictingJobIds?.[0] ?? "") : undefined;
     return this.refuse(`“${seen.title}”: ${text}`, details, inTheWay);
   }
 
