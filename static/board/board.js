@@ -140,6 +140,7 @@ export class Board {
     if (this.listening.signal.aborted) return;
     this.listening.abort();
     clearTimeout(this.rendering);
+    document.body.removeAttribute("data-fills");
     this.mover.leave();
     this.toasts.clear();
     for (const dialog of Object.values(this.dialogs)) dialog.dispose();
@@ -304,6 +305,7 @@ export class Board {
   arrange() {
     const board = byId("board");
     board.dataset.view = this.hasTimeline ? "timeline" : "list";
+    document.body.toggleAttribute("data-fills", this.hasTimeline);
     board.toggleAttribute("data-dispatcher", this.session.canDispatch);
     const side = this.hasTimeline ? (this.side ?? "unassigned") : "feed";
     byId("side").dataset.side = side;
@@ -340,6 +342,7 @@ export class Board {
       zone,
       jobs,
       contractors: [...data.contractors.values()],
+      people: data.contractors,
       changeOf: (job) => data.jobs.changeOf(job),
       names: data.names,
       isPending: (job) => this.changes.isPending(job),

@@ -15,6 +15,9 @@ import { Timeline } from "./timeline.js";
 /** @typedef {import("./schedule.js").Bar} Bar */
 /** @typedef {import("./schedule.js").Row} Row */
 
+/** Looks of bars that are no longer shown, at most; beside twice as many as are shown. */
+const LOOKS_KEPT = 500;
+
 /** How often the line of the present moves. */
 const NOW_MS = 20000;
 
@@ -28,6 +31,7 @@ const NOW_MS = 20000;
  * @property {string} zone
  * @property {Job[]} jobs as they are shown: what the user has just changed counts as done
  * @property {import("../api.js").Contractor[]} contractors
+ * @property {object} people another object whenever the contractors are others
  * @property {(job: Job) => JobEvent | undefined} changeOf
  * @property {import("../words.js").Names} names
  * @property {(job: Job) => boolean} isPending
@@ -52,6 +56,8 @@ export class ScheduleView {
     this.axis = null;
     /** Jobs that are in the way of what is being moved. @type {ReadonlySet<string>} */
     this.inTheWay = new Set();
+    /** How bars looked, and what that came from. @type {Map<string, { from: unknown[], look: import("./bar.js").BarLook }>} */
+    this.looks = new Map();
     /** The job that is being moved. */
     this.moving = "";
     /** Why the timeline itself cannot be drawn. */
@@ -100,6 +106,7 @@ export class ScheduleView {
     const passes = jobFilter(state.view, state.names);
     const bars = barsOf(state.jobs.filter(passes), axis, new Set(rows.map((row) => row.id)));
     if (rows.length === 0) return this.nobody(state);
+    if (this.looks.size > 2 * bars.length + LOOKS_KEPT) this.looks.clear();
     this.scheduleFading(bars, state);
     this.sayEmpty(bars, state);
     this.frame.hidden = false;
@@ -116,10 +123,31 @@ export class ScheduleView {
       });
   }
 
-  /** @param {Bar} bar @param {ScheduleState} state @returns {import("./bar.js").BarLook} */
+  /**
+   * How a bar looks. Its words cost more than all else of a drawing, so they are found
+   * anew only when what they say has changed.
+   *
+   * @param {Bar} bar
+   * @param {ScheduleState} state
+   * @returns {import("./bar.js").BarLook}
+   */
   look(bar, state) {
     const { job } = bar;
     const change = state.changeOf(job);
+    const made = this.looks.get(bar.id);
+    const from = [
+      job, change, state.zone, state.people, state.canChange, isRecent(change), state.isPending(job),
+      state.view.job === job.id, this.moving === job.id, this.inTheWay.has(job.id),
+    ];
+    if (made && from.every((value, index) => value === made.from[index])) return made.look;
+    const look = this.lookOf(bar, state, change);
+    this.looks.set(bar.id, { from, look });
+    return look;
+  }
+
+  /** @param {Bar} bar @param {ScheduleState} state @param {JobEvent | undefined} change @returns {import("./bar.js").BarLook} */
+  lookOf(bar, state, change) {
+    const { job } = bar;
     const others = job.contractorIds.filter((id) => id !== bar.rowId);
     const canMove = state.canChange && isOpen(job);
     return {

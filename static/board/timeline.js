@@ -24,8 +24,14 @@ import { gridOf, headerOf } from "./timeline-grid.js";
  * @property {Axis} axis
  * @property {Row[]} rows
  * @property {Bar[]} bars
- * @property {(bar: Bar) => BarLook} look
+ * @property {(bar: Bar) => BarLook} look the same object while it looks the same
  * @property {(row: Row) => string} load what a row's contractor has to do, in words
+ */
+
+/**
+ * A bar, with its element while that is in the document.
+ *
+ * @typedef {{ bar: Bar, node: HTMLElement | null, look: BarLook | null }} KnownBar
  */
 
 const SCRIPT = "/vendor/daypilot-javascript.min.js";
@@ -41,6 +47,10 @@ const ROW_GAP_PX = 3;
 
 /** Pixels of an hour at least, by the number of days: a bar has to hold some words. */
 const HOUR_PX_MIN = [72, 72, 72, 30, 30, 30, 30, 14];
+
+/** Bars that have no room for their times, and for more than a sign. */
+const SMALL_PX = 96;
+const TINY_PX = 36;
 
 /** More changed bars than that are drawn anew together: one by one costs more. */
 const SINGLE_CHANGES_MAX = 40;
@@ -77,7 +87,7 @@ export class Timeline {
     this.dayPilot = null;
     /** @type {Timetable | null} */
     this.shown = null;
-    /** @type {Map<string, { bar: Bar, drawn: string, node: HTMLElement | null }>} */
+    /** @type {Map<string, KnownBar>} */
     this.bars = new Map();
     /** The parts of each row that are in the document. @type {Map<string, { head?: HTMLElement, grid?: HTMLElement }>} */
     this.rowParts = new Map();
@@ -90,6 +100,8 @@ export class Timeline {
     this.overlay = element("div", { class: "timeline-overlay" });
     root.addEventListener("focusin", (event) => this.noteFocus(event.target));
     root.addEventListener("focusout", (event) => this.noteBlur(event.target));
+    /** The size of the frame. Noted when it changes: to ask for it has the page laid out. */
+    this.room = { width: frame.clientWidth, height: frame.clientHeight };
     this.resizing = new ResizeObserver(() => this.fit());
     this.resizing.observe(frame);
   }
@@ -124,8 +136,9 @@ export class Timeline {
   }
 
   /**
-   * Notes the bars that are to be seen, and redraws in place those whose looks alone
-   * have changed; answers the others.
+   * Notes the bars that are to be seen, and redraws in place those in the document whose
+   * looks alone have changed; answers the others. How a bar out of sight looks is not
+   * even asked: most of a large region is.
    *
    * @param {Timetable} timetable
    */
@@ -135,22 +148,26 @@ export class Timeline {
     const keep = new Set();
     for (const bar of bars) {
       keep.add(bar.id);
-      const seen = look(bar);
-      const drawn = JSON.stringify(seen);
       const known = this.bars.get(bar.id);
       const isMoved = !known || known.bar.start !== bar.start || known.bar.end !== bar.end;
       if (isMoved) placed.push(bar);
       if (!known) {
-        this.bars.set(bar.id, { bar, drawn, node: null });
-      } else {
-        known.bar = bar;
-        if (known.node && known.drawn !== drawn) drawBar(known.node, bar, seen);
-        known.drawn = drawn;
+        this.bars.set(bar.id, { bar, node: null, look: null });
+        continue;
       }
+      known.bar = bar;
+      if (known.node) this.redraw(known, look(bar));
     }
     const removed = [...this.bars.keys()].filter((id) => !keep.has(id));
     for (const id of removed) this.bars.delete(id);
     return { placed, removed };
+  }
+
+  /** @param {KnownBar} known @param {BarLook} look */
+  redraw(known, look) {
+    if (!known.node || known.look === look) return;
+    known.look = look;
+    drawBar(known.node, known.bar, look);
   }
 
   /** @param {Timetable} timetable @param {number} width */
@@ -226,8 +243,15 @@ export class Timeline {
     for (const id of removed) this.scheduler.events.remove(id);
     for (const bar of placed) {
       const event = this.drawnEvent(bar, shown.axis);
-      if (this.scheduler.events.find(bar.id)) this.scheduler.events.update(event);
-      else this.scheduler.events.add(event);
+      const known = this.scheduler.events.find(bar.id);
+      if (!known) {
+        this.scheduler.events.add(event);
+        continue;
+      }
+      // Its own object, changed: given a new one it would search all rows twice.
+      known.start(event.start);
+      known.end(event.end);
+      this.scheduler.events.update(known);
     }
   }
 
@@ -249,10 +273,13 @@ export class Timeline {
     if (!known || !this.shown) return element("div");
     if (!known.node) {
       known.node = drawnBar(known.bar);
-      drawBar(known.node, known.bar, this.shown.look(known.bar));
+      known.look = null;
+      this.redraw(known, this.shown.look(known.bar));
       known.node.tabIndex = id === this.current ? 0 : -1;
     }
-    const { node } = known;
+    const { node, bar } = known;
+    const width = ((bar.end - bar.start) / (this.shown.axis.end - this.shown.axis.start)) * this.isLaidOut.width;
+    node.dataset.size = width < TINY_PX ? "tiny" : width < SMALL_PX ? "small" : "";
     if (this.focused === id) queueMicrotask(() => node.isConnected && document.activeElement === document.body && node.focus({ preventScroll: true }));
     return node;
   }
@@ -304,17 +331,19 @@ export class Timeline {
   }
 
   bodyHeight() {
-    return Math.max(120, this.frame.clientHeight - HEADER_PX - 2);
+    return Math.max(120, this.room.height - HEADER_PX - 2);
   }
 
   /** @param {Axis} axis */
   axisWidth(axis) {
-    const room = this.frame.clientWidth - ROW_HEADER_PX - 18;
+    const room = this.room.width - ROW_HEADER_PX - 18;
     return Math.round(Math.max(room, axis.hours * HOUR_PX_MIN[Math.min(axis.dates.length, HOUR_PX_MIN.length - 1)]));
   }
 
   fit() {
-    if (!this.scheduler || !this.shown || this.frame.clientWidth === 0) return;
+    if (this.frame.clientWidth === 0) return;
+    this.room = { width: this.frame.clientWidth, height: this.frame.clientHeight };
+    if (!this.scheduler || !this.shown) return;
     this.scheduler.setHeight(this.bodyHeight());
     if (this.axisWidth(this.shown.axis) !== this.isLaidOut.width) this.show(this.shown);
   }

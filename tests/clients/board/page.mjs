@@ -122,7 +122,8 @@ async function fromSources(route) {
   const { pathname } = new URL(route.request().url());
   const file = join(SOURCES, pathname === "/" ? "index.html" : pathname);
   if (!existsSync(file)) return route.continue();
-  const response = await route.fetch();
+  const response = await route.fetch().catch(() => null);
+  if (!response) return; // The page has been closed.
   // One that the build does not know is answered as its kind is.
   const type = { ".html": "text/html", ".css": "text/css", ".js": "text/javascript" }[extname(file)] ?? response.headers()["content-type"];
   const { "content-length": _, ...headers } = response.headers();
