@@ -30,6 +30,7 @@ export class JobList {
    * @param {HTMLElement} root
    * @param {HTMLElement} count
    * @param {object} on
+   * @param {(job: Job) => void} on.open
    * @param {(job: Job) => void} on.reschedule
    * @param {(job: Job) => void} on.cancel
    * @param {() => void} on.clearFilter
@@ -150,7 +151,7 @@ export class JobList {
       element(
         "div",
         { class: "job-what" },
-        element("h3", { "data-part": "title" }, job.title),
+        element("h3", { "data-part": "title" }, this.title(job, state)),
         element("p", { "data-part": "customer" }, job.customer),
         element("p", { class: "dim", "data-part": "address" }, job.address),
       ),
@@ -169,6 +170,14 @@ export class JobList {
       ...this.actions(job, state),
       ...notes(job, change, state),
     );
+  }
+
+  /** The title, which opens the job for one who can do something with it. @param {Job} job @param {ListState} state */
+  title(job, state) {
+    if (!state.canChange) return job.title;
+    const open = element("button", { type: "button", class: "waiting-open", "data-action": "open", "data-part": "open", "data-job": job.id }, job.title);
+    open.addEventListener("click", () => this.on.open(this.cards.get(job.id)?.job ?? job));
+    return open;
   }
 
   /** @param {Job} job @param {ListState} state */

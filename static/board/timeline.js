@@ -101,7 +101,7 @@ export class Timeline {
     root.addEventListener("focusin", (event) => this.noteFocus(event.target));
     root.addEventListener("focusout", (event) => this.noteBlur(event.target));
     /** The size of the frame. Noted when it changes: to ask for it has the page laid out. */
-    this.room = { width: frame.clientWidth, height: frame.clientHeight };
+    this.room = { width: 0, height: 0 };
     this.resizing = new ResizeObserver(() => this.fit());
     this.resizing.observe(frame);
   }
@@ -119,6 +119,7 @@ export class Timeline {
   show(timetable) {
     if (!this.dayPilot) return;
     this.shown = timetable;
+    if (this.room.width === 0) this.measure();
     const { axis, rows } = timetable;
     const width = this.axisWidth(axis);
     const laidOut = { rows: rows.map((row) => row.id).join(), axis: axis.key, width };
@@ -340,12 +341,20 @@ export class Timeline {
     return Math.round(Math.max(room, axis.hours * HOUR_PX_MIN[Math.min(axis.dates.length, HOUR_PX_MIN.length - 1)]));
   }
 
+  measure() {
+    this.room = { width: this.frame.clientWidth, height: this.frame.clientHeight };
+  }
+
   fit() {
     if (this.frame.clientWidth === 0) return;
-    this.room = { width: this.frame.clientWidth, height: this.frame.clientHeight };
+    const { height } = this.room;
+    this.measure();
     if (!this.scheduler || !this.shown) return;
-    this.scheduler.setHeight(this.bodyHeight());
     if (this.axisWidth(this.shown.axis) !== this.isLaidOut.width) this.show(this.shown);
+    if (height === this.room.height) return;
+    this.scheduler.setHeight(this.bodyHeight());
+    // It does not look by itself which rows came into sight.
+    this.scheduler.update();
   }
 
   /** Puts the line of the present where it belongs. */

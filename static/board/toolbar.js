@@ -1,6 +1,6 @@
 /** The controls over the board: views, days, zone, filters. They show the state and ask for another one. */
 
-import { byId, element, showText } from "../dom.js";
+import { byId, element } from "../dom.js";
 import { knownZone, localDate, ownZone } from "../time.js";
 import { statusSign, statusWord } from "../words.js";
 import { isDate } from "./axis.js";
@@ -82,7 +82,7 @@ export class Toolbar {
     setValue(byId("date"), choices.date);
     setValue(byId("filter"), view.text);
     setValue(byId("period"), view.period);
-    showText(byId("range"), choices.range);
+    if (byId("range").textContent !== choices.range) byId("range").textContent = choices.range;
     byId("today").toggleAttribute("data-current", view.date === null);
     byId("clear-filters").hidden = !isFiltered(view);
     const people = choices.contractors.filter((one) => view.region === null || one.region === view.region);

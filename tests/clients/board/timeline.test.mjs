@@ -60,6 +60,18 @@ describe("the timeline", () => {
     assert.equal(await card.count(), 0);
   });
 
+  test("draws every row that comes into sight, also when the window grows", async () => {
+    const day = freeDay();
+    const { items } = (await stage.nora.must("GET", "/api/contractors?limit=100")).body;
+    const jobs = [];
+    for (const { id } of items) jobs.push(await jobOn(day, "08:00", "09:00", { contractorIds: [id] }));
+    const opened = await timeline(`date=${day}`);
+    for (const job of jobs) await bar(opened, job).waitFor();
+    const low = await timeline(`date=${day}`, "dispatcher-north", { viewport: { width: 1360, height: 400 } });
+    await low.setViewportSize({ width: 1360, height: 860 });
+    for (const job of jobs) await bar(low, job).waitFor();
+  });
+
   test("groups an administrator's rows by region", async () => {
     expect(/status of 404/); // Outside of demo mode there are no personas.
     const server = await Server.serve();
