@@ -90,6 +90,8 @@ describe("newer credentials", { concurrency: true }, () => {
     const hub = await Hub.open(server, { headers: { "x-note": "first" } });
     await refused(pathOf(hub), { note: "refuse" }, 403, "permission_change_rejected");
     await refused(pathOf(hub), { note: "panic" }, 503, "refresh_unavailable");
+    const panic = /^\[\S+Z ERROR signalbox::panic\] a thread panicked .*location=\S+hub.rs:\d+:\d+ .*panic="the renew hook was asked to panic"/m;
+    await until("the log has the panic as a line of its own", () => panic.test(server.errors));
     const answer = await refresh(pathOf(hub), { note: "cannot tell" });
     assert.deepEqual([answer.status, answer.headers["retry-after"], answer.json], [503, "1", { error: "refresh_unavailable" }]);
     assert.equal(await hub.result("GetNote"), "first");
