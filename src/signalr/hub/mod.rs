@@ -7,6 +7,7 @@ mod caller;
 mod client;
 mod close;
 mod connection_log;
+mod counts;
 mod dispatch;
 mod error;
 mod handle;
@@ -32,10 +33,9 @@ pub use arguments::{Argument, ArgumentSource, BindArguments, SendArguments};
 pub use audience::Audience;
 pub use caller::{Hold, HubCaller};
 pub use close::CloseReason;
+pub use counts::{ConnectionKind, HubCounts, HubRefusals, HubTotals, QueueState};
 pub use error::HubError;
-pub use handle::{
-    ConnectionKind, HubCounts, HubHandle, HubRefusals, HubTotals, Publication, QueueState,
-};
+pub use handle::{HubHandle, Publication};
 pub use message::SerializedMessage;
 pub use methods::Methods;
 pub use server::HubServer;

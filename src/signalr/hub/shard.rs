@@ -19,10 +19,9 @@ use tokio::sync::{mpsc, watch};
 use super::audience::Audience;
 use super::client::{Connection, Membership};
 use super::close::CloseReason;
+use super::counts::ShardCounts;
 use super::error::HubError;
-use super::handle::{
-    ConnectionAction, HubHandle, Publication, ShardCounts, ShardMessage, ShardReceiver,
-};
+use super::handle::{ConnectionAction, HubHandle, Publication, ShardMessage, ShardReceiver};
 use super::message::SerializedMessage;
 use crate::signalr::connection::{Bound, ConnectionId, TransportKind};
 use crate::signalr::options::HubOptions;
