@@ -68,7 +68,7 @@ pub(super) async fn ready(state: web::Data<HttpState>) -> HttpResponse {
     }
 }
 
-fn keys_state(state: KeysState) -> PartState {
+pub(super) fn keys_state(state: KeysState) -> PartState {
     match state {
         KeysState::Current => PartState::Up,
         KeysState::Kept => PartState::Degraded,

@@ -1,13 +1,16 @@
 //! Numbers about the server, for Prometheus.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::health::keys_state;
 use super::problem::Problem;
 use super::request::Authenticated;
 use super::{HttpState, READS_MAX};
-use crate::pipeline::METRICS_MEDIA_TYPE;
+use crate::auth::Authenticator;
+use crate::pipeline::{METRICS_MEDIA_TYPE, PartState, SignInReport};
 
 /// The page, for admins and for whoever is on this machine.
 pub(super) async fn page(
@@ -25,8 +28,19 @@ pub(super) async fn page(
         return Err(Problem::forbidden(detail));
     }
     let reads = READS_MAX.saturating_sub(state.reads.available_permits());
-    let page = state.metrics.text(reads, READS_MAX);
+    let page = state.metrics.text(reads, READS_MAX, &sign_in(&state.authenticator));
     Ok(HttpResponse::Ok().content_type(METRICS_MEDIA_TYPE).body(page))
+}
+
+fn sign_in(authenticator: &Authenticator) -> SignInReport {
+    let keys = authenticator.keys();
+    SignInReport {
+        refused: authenticator.denials(),
+        keys_state: keys.map_or(PartState::Up, |keys| keys_state(keys.state)),
+        keys: keys.map_or(0, |keys| keys.keys),
+        keys_age: keys.map_or(Duration::ZERO, |keys| keys.age),
+        key_reads: keys.map_or([0, 0], |keys| [keys.reads, keys.failed_reads]),
+    }
 }
 
 /// By the token, else by where the other end of the socket is: a header that names another

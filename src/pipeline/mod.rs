@@ -45,7 +45,7 @@ pub use event_log_writer::EventLogWriter;
 pub use group_registry::{Committed, GroupRegistry};
 pub use job_actor::{JobActor, Submit};
 pub use keeper::{Kept, Lifeline, Panic};
-pub use metrics::{Limit, METRICS_MEDIA_TYPE, Metrics, MetricsPage, Replaying};
+pub use metrics::{Limit, METRICS_MEDIA_TYPE, Metrics, MetricsPage, Replaying, SignInReport};
 pub use neighbours::{Heard, Neighbours};
 pub use other_nodes::{CloseUser, OtherNodes};
 pub use progress::{PartState, Progress};

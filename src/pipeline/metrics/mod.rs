@@ -10,6 +10,7 @@ mod limits;
 mod page;
 mod process;
 mod requests;
+mod sign_in;
 
 use std::time::SystemTime;
 
@@ -21,6 +22,7 @@ pub(super) use events::PastSource;
 pub use events::Replaying;
 pub use limits::Limit;
 pub use page::MetricsPage;
+pub use sign_in::SignInReport;
 
 use commands::CommandMetrics;
 use events::EventMetrics;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 
-use super::{Metrics, about, counter, counters, gauge, gauges, process};
+use super::{Metrics, SignInReport, about, counter, counters, gauge, gauges, process};
 use crate::jobs::Timestamp;
 use crate::pipeline::Pipeline;
 use crate::pipeline::command_queue::CommandQueue;
@@ -40,14 +40,15 @@ impl MetricsPage {
     }
 
     /// The page as of now. Waits for nothing. So many reads over HTTP run or wait, of so
-    /// many that may.
+    /// many that may; and this is so of sign-in.
     #[must_use]
-    pub fn text(&self, reads: usize, reads_max: usize) -> String {
+    pub fn text(&self, reads: usize, reads_max: usize, sign_in: &SignInReport) -> String {
         let reads = QueueState { waiting: reads, waiting_max: reads_max };
         let mut families = self.metrics.registry.gather();
         families.extend(self.queues(reads));
         families.extend(self.events());
-        families.push(self.parts());
+        families.push(self.parts(sign_in));
+        families.extend(sign_in.families());
         families.extend(self.pools());
         families.extend(self.connections());
         families.push(self.metrics.limits.collect(self.hub.totals().refused));
@@ -134,11 +135,12 @@ impl MetricsPage {
         ]
     }
 
-    fn parts(&self) -> MetricFamily {
+    fn parts(&self, sign_in: &SignInReport) -> MetricFamily {
         let parts = [
             ("job_store", self.progress.job_store_state()),
             ("event_log", self.progress.log_state()),
             ("backplane", self.progress.backplane_state()),
+            ("sign_in_keys", sign_in.keys_state),
         ];
         let up = parts.map(|(part, state)| {
             let up = match state {

@@ -8,15 +8,11 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use signalbox::auth::{AuthConfig, Denial, KeysState, Reason};
 
-use super::{authenticator, by_keys, reason, times, with_keys};
+use super::{authenticator, by_keys, reason, site_by, times, with_keys};
 use crate::support::http_client::Api;
 use crate::support::issuer::{Key, KeyServer, Manner, claims, key_set};
-use crate::support::site::{SECRET, Site, SiteOptions, token};
+use crate::support::site::{SECRET, Site, token};
 use crate::support::until;
-
-async fn site_by(auth: AuthConfig) -> Site {
-    Site::start_with(SiteOptions { auth, ..SiteOptions::default() }).await
-}
 
 fn jobs(site: &Site, token: &str) -> crate::support::http_client::Call {
     Api::new(site, token).get("/api/jobs?limit=1")

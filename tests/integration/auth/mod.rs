@@ -4,6 +4,7 @@ mod attacks;
 mod key_file;
 mod key_tls;
 mod key_url;
+mod numbers;
 mod secrecy;
 mod tokens;
 
@@ -14,7 +15,7 @@ use signalbox::auth::{
 };
 
 use crate::support::issuer::KeyServer;
-use crate::support::site::SECRET;
+use crate::support::site::{SECRET, Site, SiteOptions};
 
 /// Everything soon, so that a test need not wait for it.
 fn times() -> JwksTimes {
@@ -53,6 +54,11 @@ async fn with_keys(server: &KeyServer, config: AuthConfig) -> Authenticator {
     })
     .await;
     authenticator
+}
+
+/// A server that checks tokens so.
+async fn site_by(auth: AuthConfig) -> Site {
+    Site::start_with(SiteOptions { auth, ..SiteOptions::default() }).await
 }
 
 /// Why the token is refused.
