@@ -16,8 +16,8 @@ use crate::signalr::{
 };
 use crate::store::PageCursor;
 
-/// Questions that are put to the worker threads at the same time: each takes a
-/// millisecond of theirs for ten thousand connections, which deliveries wait for.
+/// Questions that are put to the worker threads at the same time: each goes through all of
+/// a thread's connections, and deliveries wait for it.
 const QUESTIONS_MAX: usize = 4;
 
 /// Asks the hub's worker threads about their connections. Clones share it.

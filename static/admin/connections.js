@@ -1,33 +1,11 @@
 /** What the server says of its connections. Knows no element of the page. */
 
+/** @typedef {import("signalbox-api").Connection} Connection */
+/** @typedef {import("signalbox-api").Closed} Closed */
 /**
- * @typedef {object} Connection
- * @property {string} id
- * @property {{ id: string, role: string, name?: string }} user
- * @property {string} since
- * @property {string} transport
- * @property {string | null} protocol
- * @property {string[]} groups
- * @property {{ messages: number, bytes: number, bytesMax: number }} queue
- * @property {string} lastHeardAt
- * @property {string | null} tokenExpiresAt
- */
-
-/**
- * @typedef {object} Listed
- * @property {Connection[]} items
- * @property {number} total how many there are, listed or not
- * @property {string} nodeId
- * @property {number} silentWorkers threads whose connections are missing
- * @property {number} now the server's clock when it answered, in milliseconds
- */
-
-/**
- * @typedef {object} Closed
- * @property {number} closed
- * @property {"thisNode" | "allNodes"} reach
- * @property {number} nodes
- * @property {number} silentWorkers
+ * A page of connections, and the server's clock when it answered, in milliseconds.
+ *
+ * @typedef {import("signalbox-api").ConnectionPage & { now: number }} Listed
  */
 
 /** @typedef {{ user: string, group: string, transport: string }} Filter */

@@ -238,6 +238,32 @@ async fn a_request_and_a_connection_have_their_lines_and_no_token() {
     assert_eq!((&closed["messages_in"], &closed["messages_out"]), (&json!(1), &json!(1)));
 }
 
+#[actix_web::test]
+async fn an_end_that_an_admin_makes_is_written_with_who_made_it() {
+    let logged = Logged::start("json", "info", &[("--access-log", "false")]);
+    let mut nora = HubClient::connect(&logged.hub_url(), &token_of("nora")).await;
+    let admin = token_of("ann");
+    let mut caller = Caller::connect(&logged.program.address, &admin).expect("a connection");
+    let path = "/api/admin/connections?user=nora";
+    let closed = caller.change("DELETE", path, "k", &Value::Null).expect("an answer");
+    assert_eq!((closed.status, &closed.body["closed"]), (200, &json!(1)), "{closed:?}");
+    assert_eq!(nora.next().await.map(|message| message["type"].clone()), Some(json!(7)));
+
+    let lines = lines(&logged.log());
+    let acts = with_message(&lines, "an admin closed a user's connections");
+    let [act] = &acts[..] else {
+        panic!("one act: {lines:#?}");
+    };
+    for (field, value) in [
+        ("user", json!("nora")),
+        ("by", json!("ann")),
+        ("closed", json!(1)),
+        ("request_id", json!(closed.header("x-request-id"))),
+    ] {
+        assert_eq!(act[field], value, "{act}");
+    }
+}
+
 #[test]
 fn without_the_access_log_what_is_in_order_is_not_logged() {
     let logged = Logged::start("json", "info", &[("--access-log", "false")]);
