@@ -160,6 +160,9 @@ fn number(text: Option<&str>) -> Result<Vec<u8>, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
     use serde_json::json;
 
     use super::*;
@@ -241,5 +244,36 @@ mod tests {
         modulus.extend([0xA5; 128]);
         let key = with(rsa_key(256), "n", URL_SAFE_NO_PAD.encode(modulus));
         assert!(taken(&[key]).is_err(), "1024 bits");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_document_says_no_key_is_for_another_algorithm_and_no_line_is_forged(
+            changes in vec((any::<Index>(), any::<u8>()), 0..6),
+            cut in proptest::option::of(any::<Index>()),
+            anything in vec(any::<u8>(), 0..200),
+        ) {
+            let ec = json!({ "kty": "EC", "crv": "P-256", "kid": "e", "x": text(32), "y": text(32) });
+            let ed = json!({ "kty": "OKP", "crv": "Ed25519", "kid": "d", "x": text(32), "use": "sig" });
+            let mut document = json!({ "keys": [ec, ed] }).to_string().into_bytes();
+            for (place, byte) in changes {
+                let place = place.index(document.len());
+                document[place] = byte;
+            }
+            if let Some(cut) = cut {
+                document.truncate(cut.index(document.len()));
+            }
+            for document in [document, anything] {
+                let said = match read(&document) {
+                    Ok(document) => {
+                        prop_assert_eq!(document.keys.candidates(Algorithm::HS256, None).count(), 0);
+                        prop_assert!(document.keys.len() <= KEYS_MAX);
+                        document.passed_over.join(" ")
+                    }
+                    Err(said) => said,
+                };
+                prop_assert!(!said.contains(char::is_control), "{:?}", said);
+            }
+        }
     }
 }

@@ -134,7 +134,7 @@ impl Scene {
 
     fn with_odd_headers(&self, random: &mut Random) -> Request {
         let mut request = self.with_odd_body(random);
-        let corpus: [(&str, &[&[u8]]); 9] = [
+        let corpus: [(&str, &[&[u8]]); 11] = [
             (
                 "If-Match",
                 &[
@@ -155,6 +155,8 @@ impl Scene {
             ("Authorization", &[b"Bearer ", b"bearer a.b.c", b"Basic YTpi"]),
             ("Origin", &[b"http://test", b"null", b"https://evil.example"]),
             ("Accept", &[b"text/event-stream", b"*/*;q=0.0001"]),
+            ("X-Forwarded-For", &[b"10.0.0.1, ::1", b"unknown", b"[fd00::1]:80"]),
+            ("traceparent", &[b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"]),
             ("Cookie", &[b"a=b; c"]),
             ("Expect", &[b"nothing"]),
         ];

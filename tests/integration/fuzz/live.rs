@@ -88,6 +88,8 @@ impl Scene {
             ("Subscribe", vec![json!({ "groups": groups, "after": 1 })]),
             ("Unsubscribe", vec![json!({ "groups": groups })]),
             ("StreamEvents", vec![json!({ "groups": groups, "after": 0 })]),
+            ("Look", vec![json!({ "regions": [REGION], "jobId": self.job })]),
+            ("RenewToken", vec![json!(self.token)]),
             ("RescheduleJob", vec![job.clone(), window]),
             ("CancelJob", vec![job, json!({ "reason": null, "ifMatch": 99 })]),
         ]
