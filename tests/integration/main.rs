@@ -15,3 +15,4 @@ mod logs;
 mod retention;
 mod store;
 mod support;
+mod threats;
