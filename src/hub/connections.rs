@@ -196,21 +196,17 @@ impl Connections {
     pub async fn close(&self, id: &str) -> Result<Closed, TooManyQuestions> {
         let _place = self.places.try_acquire().map_err(|_| TooManyQuestions)?;
         let selection = Selection { id: Some(id.to_owned()), ..Selection::default() };
-        Ok(self.closed(self.close_here(selection).await, None))
+        let here = self.hub.close_selected(selection, CloseReason::Aborted).await;
+        Ok(self.closed(here, None))
     }
 
     /// Closes all connections of a user, on all nodes that can be told. Their clients do
     /// not come back by themselves; the user's token stays good.
     pub async fn close_user(&self, order: CloseUser) -> Result<Closed, TooManyQuestions> {
         let _place = self.places.try_acquire().map_err(|_| TooManyQuestions)?;
-        let selection = Selection { user_id: Some(order.user.clone()), ..Selection::default() };
-        let (here, nodes) =
-            futures_util::join!(self.close_here(selection), self.other_nodes.close_user(order));
+        let here = order.carry_out(&self.hub);
+        let (here, nodes) = futures_util::join!(here, self.other_nodes.close_user(order.clone()));
         Ok(self.closed(here, nodes))
-    }
-
-    async fn close_here(&self, which: Selection) -> ClosedConnections {
-        self.hub.close_selected(which, CloseReason::Aborted).await
     }
 
     fn closed(&self, here: ClosedConnections, nodes: Option<usize>) -> Closed {

@@ -29,7 +29,7 @@ use super::neighbours::{Heard, Neighbours};
 use super::other_nodes::{CloseUser, Order};
 use super::progress::{PartState, Progress};
 use crate::jobs::CommittedEvent;
-use crate::signalr::{CloseReason, HubHandle, Selection};
+use crate::signalr::HubHandle;
 use crate::store::{JobStore, StoreError};
 
 /// Batches that may wait to be told. What is more the other nodes find in the database.
@@ -59,12 +59,12 @@ const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
 /// A message's first byte is its kind and shape; nodes pass over those that they do not
-/// know, and hear of events from the database. This one is a [`Telling`].
+/// know, and hear of events from the database. This one has [`Events`].
 const FORMAT: u8 = 4;
 
-/// The message is an [`Ordered`].
+/// The message has what an admin of one node has all others do.
 const ORDER_FORMAT: u8 = 2;
-/// The message is a [`StateTelling`].
+/// The message has what a node says of itself.
 const STATE_FORMAT: u8 = 3;
 
 /// How often a node's state is told, changed or not.
@@ -161,28 +161,16 @@ enum LinkError {
     Nameless(#[from] StoreError),
 }
 
-/// What nodes say to each other; without events it is a heartbeat.
+/// What a node says to the others.
 #[derive(Serialize, Deserialize)]
-struct Telling {
+struct Told<T> {
     /// Who says it: a fresh name per start.
     from: String,
-    events: Vec<Arc<CommittedEvent>>,
+    what: T,
 }
 
-/// What an admin of one node has all others do.
-#[derive(Serialize, Deserialize)]
-struct Ordered {
-    /// Who says it, as in a [`Telling`].
-    from: String,
-    order: CloseUser,
-}
-
-/// What a node says of itself.
-#[derive(Serialize, Deserialize)]
-struct StateTelling {
-    from: String,
-    state: Arc<str>,
-}
+/// Without any it is a heartbeat.
+type Events = Vec<Arc<CommittedEvent>>;
 
 /// The way to Redis and back.
 struct Link {
@@ -273,12 +261,12 @@ impl Link {
                 }
                 Ok(()) = state.changed() => {
                     let now = Arc::clone(&state.borrow_and_update());
-                    self.tell_state(&mut teller, &channel, now).await?;
+                    self.publish(&mut teller, &channel, STATE_FORMAT, now).await?;
                 }
                 _ = state_due.tick() => {
                     let now = Arc::clone(&state.borrow());
                     if !now.is_empty() {
-                        self.tell_state(&mut teller, &channel, now).await?;
+                        self.publish(&mut teller, &channel, STATE_FORMAT, now).await?;
                     }
                 }
             }
@@ -289,14 +277,12 @@ impl Link {
         &self,
         teller: &mut MultiplexedConnection,
         channel: &str,
-        events: Vec<Arc<CommittedEvent>>,
+        events: Events,
     ) -> Result<(), LinkError> {
         let count = events.len();
-        if let Some(message) = written(FORMAT, &Telling { from: self.name.clone(), events }) {
-            let () = teller.publish(channel, message).await?;
-            if count > 0 {
-                self.parts.metrics.told(count);
-            }
+        let is_told = self.publish(teller, channel, FORMAT, events).await?.is_some();
+        if is_told && count > 0 {
+            self.parts.metrics.told(count);
         }
         Ok(())
     }
@@ -308,33 +294,40 @@ impl Link {
         channel: &str,
         Order { close, told }: Order,
     ) -> Result<(), LinkError> {
-        let ordering = Ordered { from: self.name.clone(), order: close };
-        if let Some(message) = written(ORDER_FORMAT, &ordering) {
-            let nodes: usize = teller.publish(channel, message).await?;
+        if let Some(nodes) = self.publish(teller, channel, ORDER_FORMAT, close).await? {
             // Who gave it may have stopped waiting.
             let _ = told.send(nodes);
         }
         Ok(())
     }
 
-    async fn tell_state(
+    /// Answers how many nodes took it, this one among them; none when it could not be
+    /// written.
+    async fn publish<T: Serialize>(
         &self,
         teller: &mut MultiplexedConnection,
         channel: &str,
-        state: Arc<str>,
-    ) -> Result<(), LinkError> {
-        let telling = StateTelling { from: self.name.clone(), state };
-        if let Some(message) = written(STATE_FORMAT, &telling) {
-            let () = teller.publish(channel, message).await?;
-        }
-        Ok(())
+        format: u8,
+        what: T,
+    ) -> Result<Option<usize>, LinkError> {
+        let told = Told { from: self.name.clone(), what };
+        Ok(match written(format, &told) {
+            Some(message) => Some(teller.publish(channel, message).await?),
+            None => None,
+        })
     }
 
     fn hear(&self, message: &[u8]) {
         match read(message) {
-            Some(Ok(Heeded::Events(telling))) => self.hear_events(telling),
-            Some(Ok(Heeded::Order(ordered))) => self.obey(ordered),
-            Some(Ok(Heeded::State(telling))) => self.hear_state(telling),
+            Some(Ok(Told { from, .. })) if from == self.name => {}
+            Some(Ok(Told { from, what })) => match what {
+                Heeded::Events(events) => self.hear_events(events),
+                Heeded::Order(order) => self.obey(order),
+                Heeded::State(state) => {
+                    let state = state.to_string();
+                    self.parts.neighbours.hear(Heard { node: from, state });
+                }
+            },
             Some(Err(error)) => {
                 log::warn!(error:%; "a message of another node is not understood");
             }
@@ -343,33 +336,23 @@ impl Link {
         }
     }
 
-    fn hear_events(&self, Telling { from, events }: Telling) {
-        if from != self.name && !events.is_empty() {
+    fn hear_events(&self, events: Events) {
+        if !events.is_empty() {
             self.parts.metrics.heard(events.len());
             // Full: the relay brings them.
             let _ = self.parts.registry.try_send(Committed(events));
         }
     }
 
-    fn hear_state(&self, StateTelling { from, state }: StateTelling) {
-        if from != self.name {
-            self.parts.neighbours.hear(Heard { node: from, state: state.to_string() });
-        }
-    }
-
     /// Carries out what another node's admin ordered.
-    fn obey(&self, Ordered { from, order }: Ordered) {
-        if from == self.name {
-            return;
-        }
+    fn obey(&self, order: CloseUser) {
         let hub = self.parts.hub.clone();
         actix::spawn(async move {
-            let CloseUser { user, by, request_id } = order;
-            let selection = Selection { user_id: Some(user.clone()), ..Selection::default() };
-            let closed = hub.close_selected(selection, CloseReason::Aborted).await;
+            let closed = order.carry_out(&hub).await;
             log::info!(
-                user = user.as_str(), by = by.as_str(), request_id = request_id.as_str(),
-                closed = closed.count, silent_workers = closed.silent_workers;
+                user = order.user.as_str(), by = order.by.as_str(),
+                request_id = order.request_id.as_str(), closed = closed.count,
+                silent_workers = closed.silent_workers;
                 "an admin of another node closed a user's connections"
             );
         });
@@ -388,20 +371,33 @@ fn written(format: u8, message: &impl Serialize) -> Option<Vec<u8>> {
     }
 }
 
-/// A message that is heard.
+/// What is heard.
 enum Heeded {
-    Events(Telling),
-    Order(Ordered),
-    State(StateTelling),
+    Events(Events),
+    Order(CloseUser),
+    State(Arc<str>),
+}
+
+impl<T> Told<T> {
+    fn read(
+        bytes: &[u8],
+        heed: fn(T) -> Heeded,
+    ) -> Option<Result<Told<Heeded>, rmp_serde::decode::Error>>
+    where
+        T: serde::de::DeserializeOwned,
+    {
+        let told = rmp_serde::from_slice::<Self>(bytes);
+        Some(told.map(|Self { from, what }| Told { from, what: heed(what) }))
+    }
 }
 
 /// What a message says; none of one that is too long, or of another shape.
-fn read(message: &[u8]) -> Option<Result<Heeded, rmp_serde::decode::Error>> {
+fn read(message: &[u8]) -> Option<Result<Told<Heeded>, rmp_serde::decode::Error>> {
     match message.split_first() {
         Some((_, rest)) if rest.len() > MESSAGE_BYTES_MAX => None,
-        Some((&FORMAT, rest)) => Some(rmp_serde::from_slice(rest).map(Heeded::Events)),
-        Some((&ORDER_FORMAT, rest)) => Some(rmp_serde::from_slice(rest).map(Heeded::Order)),
-        Some((&STATE_FORMAT, rest)) => Some(rmp_serde::from_slice(rest).map(Heeded::State)),
+        Some((&FORMAT, rest)) => Told::read(rest, Heeded::Events),
+        Some((&ORDER_FORMAT, rest)) => Told::read(rest, Heeded::Order),
+        Some((&STATE_FORMAT, rest)) => Told::read(rest, Heeded::State),
         Some(_) | None => None,
     }
 }
@@ -435,27 +431,26 @@ mod tests {
         }
     }
 
-    fn told(events: Vec<Arc<CommittedEvent>>) -> Vec<u8> {
-        written(FORMAT, &Telling { from: "a".to_owned(), events }).expect("it can be written")
+    fn told<T: Serialize>(format: u8, what: T) -> Vec<u8> {
+        written(format, &Told { from: "a".to_owned(), what }).expect("it can be written")
     }
 
     #[test]
     fn an_event_arrives_as_it_was_told() {
         let event = Arc::new(event());
-        let Some(Ok(Heeded::Events(heard))) = read(&told(vec![Arc::clone(&event)])) else {
+        let message = told(FORMAT, vec![Arc::clone(&event)]);
+        let Some(Ok(Told { what: Heeded::Events(heard), .. })) = read(&message) else {
             panic!("it is not understood");
         };
-        assert_eq!(heard.events, [event]);
+        assert_eq!(heard, [event]);
     }
 
     /// A message of each kind.
     fn messages() -> [Vec<u8>; 3] {
-        let from = || "a".to_owned();
-        let order = CloseUser { user: from(), by: from(), request_id: from() };
-        let order = written(ORDER_FORMAT, &Ordered { from: from(), order });
-        let state = written(STATE_FORMAT, &StateTelling { from: from(), state: "{}".into() });
-        let events = told(vec![Arc::new(event()), Arc::new(event())]);
-        [events, order.expect("it can be written"), state.expect("it can be written")]
+        let name = || "a".to_owned();
+        let order = CloseUser { user: name(), by: name(), request_id: name() };
+        let events = vec![Arc::new(event()), Arc::new(event())];
+        [told(FORMAT, events), told(ORDER_FORMAT, order), told(STATE_FORMAT, "{}")]
     }
 
     proptest! {
@@ -477,9 +472,9 @@ mod tests {
             // Of what is understood there is no more than was told.
             for message in [message, [&[FORMAT], &anything[..]].concat()] {
                 let held = match read(&message) {
-                    Some(Ok(Heeded::Events(telling))) => telling.events.len(),
-                    Some(Ok(Heeded::Order(ordered))) => ordered.order.user.len(),
-                    Some(Ok(Heeded::State(telling))) => telling.state.len(),
+                    Some(Ok(Told { what: Heeded::Events(events), .. })) => events.len(),
+                    Some(Ok(Told { what: Heeded::Order(order), .. })) => order.user.len(),
+                    Some(Ok(Told { what: Heeded::State(state), .. })) => state.len(),
                     Some(Err(_)) | None => 0,
                 };
                 prop_assert!(held <= message.len());

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::backplane::Backplane;
 use super::keeper::Kept;
+use crate::signalr::{CloseReason, ClosedConnections, HubHandle, Selection};
 
 /// How long the way to the other nodes may take.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);
@@ -22,6 +23,14 @@ pub struct CloseUser {
     pub by: String,
     /// The request by which the admin asked for it; for the log.
     pub request_id: String,
+}
+
+impl CloseUser {
+    /// Closes those of one node; their clients do not come back by themselves.
+    pub async fn carry_out(&self, hub: &HubHandle) -> ClosedConnections {
+        let selection = Selection { user_id: Some(self.user.clone()), ..Selection::default() };
+        hub.close_selected(selection, CloseReason::Aborted).await
+    }
 }
 
 /// An order on its way to all nodes.
