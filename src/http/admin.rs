@@ -8,13 +8,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::problem::Problem;
 use super::request::{Authenticated, RequestId, query};
-use super::{HttpState, page};
+use super::{Answer, HttpState, State, page};
 use crate::hub::{Closed, ConnectionFilter, ConnectionList, Connections, TooManyQuestions};
 use crate::jobs::{Caller, Refusal};
 use crate::pipeline::CloseUser;
-
-type State = web::Data<HttpState>;
-type Answer = Result<HttpResponse, Problem>;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -7,12 +7,9 @@ use utoipa::IntoParams;
 use super::jobs::{changed, region};
 use super::problem::Problem;
 use super::request::{Authenticated, Body, query, read, submit};
-use super::{HttpState, page};
+use super::{Answer, State, page};
 use crate::jobs::{Command, Contractor, ContractorDraft, ContractorId, Region};
 use crate::store::ContractorFilter;
-
-type State = web::Data<HttpState>;
-type Answer = Result<HttpResponse, Problem>;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -1,11 +1,11 @@
 //! Signing in without a password: in demo mode only, on made-up data.
 
-use actix_web::{HttpResponse, web};
+use actix_web::HttpResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::HttpState;
 use super::problem::Problem;
+use super::{Answer, State};
 use crate::jobs::Timestamp;
 
 /// Someone to try the demo as.
@@ -52,7 +52,7 @@ pub(super) struct PersonasJson {
     personas: Vec<Persona>,
 }
 
-pub(super) async fn personas(state: web::Data<HttpState>) -> Result<HttpResponse, Problem> {
+pub(super) async fn personas(state: State) -> Answer {
     match &state.demo {
         Some(demo) => Ok(HttpResponse::Ok()
             .insert_header(("Cache-Control", "no-store"))

@@ -1,13 +1,12 @@
 //! The event log, for reading.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::HttpRequest;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::IntoParams;
 
-use super::problem::Problem;
 use super::request::{Authenticated, query, read};
-use super::{HttpState, page};
+use super::{Answer, State, page};
 use crate::jobs::{EventType, JobId, Refusal, Sequence};
 use crate::store::EventFilter;
 
@@ -53,11 +52,7 @@ impl ListQuery {
     }
 }
 
-pub(super) async fn list(
-    state: web::Data<HttpState>,
-    caller: Authenticated,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(state: State, caller: Authenticated, request: HttpRequest) -> Answer {
     let filter = query::<ListQuery>(&request)?.filter()?;
     let page = read(&state, move |store| store.events(&caller.0.scope(), &filter)).await?;
     // The payload is the JSON that was sent; only a database that somebody else wrote

@@ -7,15 +7,12 @@ use utoipa::IntoParams;
 
 use super::problem::Problem;
 use super::request::{Authenticated, Body, query, read, submit};
-use super::{HttpState, page};
+use super::{Answer, State, page};
 use crate::jobs::{
     AssignRequest, CancelRequest, Command, ContractorId, Job, JobDraft, JobId, JobStatus, Receipt,
     Refusal, Region, RescheduleRequest, Subject, Timestamp,
 };
 use crate::store::JobFilter;
-
-type State = web::Data<HttpState>;
-type Answer = Result<HttpResponse, Problem>;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse};
 
 use super::health::keys_state;
 use super::problem::Problem;
 use super::request::Authenticated;
-use super::{HttpState, READS_MAX};
+use super::{Answer, READS_MAX, State};
 use crate::auth::Authenticator;
 use crate::pipeline::{METRICS_MEDIA_TYPE, PartState, SignInReport};
 
@@ -16,8 +16,8 @@ use crate::pipeline::{METRICS_MEDIA_TYPE, PartState, SignInReport};
 pub(super) async fn page(
     request: HttpRequest,
     caller: Result<Authenticated, Problem>,
-    state: web::Data<HttpState>,
-) -> Result<HttpResponse, Problem> {
+    state: State,
+) -> Answer {
     let is_admin = match caller {
         Ok(Authenticated(caller)) => caller.is_admin,
         Err(problem) if problem.is_rate_limited() => return Err(problem),

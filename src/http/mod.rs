@@ -85,6 +85,12 @@ pub struct HttpState {
     pub demo: Option<Arc<DemoAccess>>,
 }
 
+/// What a handler works with.
+type State = web::Data<HttpState>;
+
+/// What it answers.
+type Answer = Result<actix_web::HttpResponse, Problem>;
+
 /// Mounts the routes.
 pub fn configure(config: &mut web::ServiceConfig) {
     for endpoint in endpoints() {
