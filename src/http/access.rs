@@ -61,13 +61,14 @@ impl Access {
             BodySize::Stream => None,
         };
         let extensions = request.extensions();
-        let peer = request.peer_addr();
+        let (peer, client) = (request.peer_addr(), state.rates.behind_proxy(request));
         let caller = extensions.get::<Arc<Caller>>();
         log::info!(
             target: ACCESS,
             method = request.method().as_str(), path = request.path(), status, bytes,
             duration_ms = duration.as_micros() as f64 / 1000.0, request_id = id.as_str(),
-            sub = caller.map(|caller| caller.actor.id.as_str()), peer = peer.as_ref().map(Value::from_display);
+            sub = caller.map(|caller| caller.actor.id.as_str()), peer = peer.as_ref().map(Value::from_display),
+            client = client.as_ref().map(Value::from_display);
             "request"
         );
     }

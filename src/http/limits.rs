@@ -1,5 +1,6 @@
 //! How much callers may ask for, and how long they may take: bounds of requests.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,6 +111,13 @@ impl RequestRates {
             proxies: limits.trusted_proxies.clone(),
             metrics,
         }
+    }
+
+    /// Where a request comes from that a trusted proxy has passed on; none if it came by
+    /// itself.
+    pub(super) fn behind_proxy(&self, request: &HttpRequest) -> Option<IpAddr> {
+        let peer = request.peer_addr()?.ip().to_canonical();
+        self.proxies.client(request).filter(|client| *client != peer)
     }
 
     /// Counts a request of the address that it comes from.

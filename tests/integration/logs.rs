@@ -265,6 +265,21 @@ async fn an_end_that_an_admin_makes_is_written_with_who_made_it() {
 }
 
 #[test]
+fn behind_a_trusted_proxy_the_client_is_named_and_else_what_it_says_is_nothing() {
+    for (trusted, client) in [("127.0.0.1", json!("203.0.113.9")), ("10.0.0.1", Value::Null)] {
+        let logged = Logged::start("json", "info", &[("--trusted-proxies", trusted)]);
+        let request =
+            "GET /healthz HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: evil, 203.0.113.9\r\n\r\n";
+        assert_eq!(logged.caller().send(request.as_bytes()).expect("an answer").status, 200);
+        let log = logged.log();
+        let requests = with_message(&lines(&log), "request");
+        assert_eq!(requests.len(), 1, "{log}");
+        assert_eq!(requests[0]["client"], client);
+        assert!(requests[0]["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")));
+    }
+}
+
+#[test]
 fn without_the_access_log_what_is_in_order_is_not_logged() {
     let logged = Logged::start("json", "info", &[("--access-log", "false")]);
     let answer = logged.caller().change("POST", "/api/jobs", "k", &draft("Boiler"));
