@@ -4,7 +4,7 @@
 //! same everywhere: `--jwt-secret`, `SIGNALBOX_JWT_SECRET`, `jwt_secret`.
 
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Deserialize;
@@ -138,6 +138,14 @@ settings! {
     #[arg(long, env = "SIGNALBOX_EVENT_RETENTION_DAYS", value_name = "DAYS")]
     event_retention_days: NonZeroU32 => Option<NonZeroU32>, as_given,
         |days| days.map(|days| number(days.get().into()));
+
+    // TLS.
+    /// The server's certificate with its chain, a PEM file [default: no TLS]
+    #[arg(long, env = "SIGNALBOX_TLS_CERTIFICATE", value_name = "FILE")]
+    tls_certificate: PathBuf => Option<PathBuf>, as_given, path_if_set;
+    /// The certificate's private key, a PEM file [default: none]
+    #[arg(long, env = "SIGNALBOX_TLS_KEY", value_name = "FILE")]
+    tls_key: PathBuf => Option<PathBuf>, as_given, path_if_set;
 
     // Limits of what callers may ask for; 0 is none.
     /// Requests of one address per second, 0 for no limit [default: no limit]
@@ -285,6 +293,10 @@ fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {
 
 fn as_given<T>(value: Option<T>) -> Option<T> {
     value
+}
+
+fn path_if_set(path: &Option<PathBuf>) -> Option<toml::Value> {
+    path.as_ref().map(|path| path.display().to_string().into())
 }
 
 fn unless_zero(value: Option<u32>) -> Option<NonZeroU32> {

@@ -7,7 +7,8 @@
 //!
 //! The modules in reading order: [`jobs`] decides; [`store`] keeps; [`signalr`]
 //! speaks to clients; [`pipeline`] is the way from a command to database,
-//! connections and log; [`auth`], [`http`] and [`hub`] translate; [`server`] wires.
+//! connections and log; [`auth`], [`http`] and [`hub`] translate; [`tls`] has the
+//! certificate; [`server`] wires.
 //! `ARCHITECTURE.md` has the map.
 
 pub mod jobs;
@@ -23,6 +24,8 @@ pub mod auth;
 pub mod hub;
 
 pub mod http;
+
+pub mod tls;
 
 pub mod server;
 

@@ -24,6 +24,7 @@ use crate::pipeline::{self, Metrics, MetricsPage, Pipeline, PipelineConfig};
 use crate::signalr::{CloseReason, HubHandle, HubOptions, HubServer, Identity, remember_socket};
 use crate::store::{self, Store, StoreConfig, StoreError};
 use crate::telemetry;
+use crate::tls::{ServerCertificate, TlsFault, TlsFiles};
 
 /// What a server is made of.
 #[derive(Clone)]
@@ -46,6 +47,8 @@ pub struct ServerConfig {
     pub access_log: bool,
     /// Bounds of requests.
     pub limits: Limits,
+    /// What TLS is served with; without it, whoever is on the way can read along.
+    pub tls: Option<TlsFiles>,
     /// How long a stop may take.
     pub stop_timeout: Duration,
 }
@@ -72,6 +75,8 @@ impl ServerConfig {
         }
         let redis = self.pipeline.redis_url.as_deref().and_then(pipeline::redis_url_fault);
         look("redis_url", redis);
+        let tls = self.tls.as_ref().and_then(TlsFiles::fault);
+        look("tls_certificate", tls.map(|fault| fault.to_string()));
         for (name, fault) in self.limits.faults() {
             look(name, Some(fault));
         }
@@ -119,6 +124,9 @@ pub enum StartError {
     /// Tokens cannot be checked, or could be forged.
     #[error(transparent)]
     Auth(#[from] AuthFault),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {error}")]
     Listen {
@@ -133,6 +141,7 @@ pub enum StartError {
 pub struct RunningServer {
     /// Where.
     pub address: SocketAddr,
+    is_tls: bool,
     /// Takes commands, and knows how far events have come.
     pub pipeline: Pipeline,
     /// The databases.
@@ -200,6 +209,7 @@ pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
     let stop_timeout = config.stop_timeout;
     Ok(RunningServer {
         address,
+        is_tls: config.tls.is_some(),
         pipeline,
         store,
         hub: handle,
@@ -262,8 +272,15 @@ fn listen(
     hub: HubServer<DispatchHub>,
     metrics: Arc<Metrics>,
 ) -> Result<(SocketAddr, ServerHandle), StartError> {
+    let certificate = config.tls.clone().map(|files| {
+        let metrics = Arc::clone(&metrics);
+        ServerCertificate::load(files, move |at| metrics.certificate_expires(at))
+    });
+    let certificate = certificate.transpose()?;
     let watch = ConnectionWatch::new(&config.limits, metrics);
     actix_web::rt::spawn(Arc::clone(&watch).sweep_forever());
+    let is_tls = certificate.is_some();
+    let sockets_max = config.hub.connection.connections_max + HTTP_SOCKETS_MAX;
     let state = web::Data::new(state);
     let origins = web::Data::new(config.origins.clone());
     let failed = |error| StartError::Listen { address: config.listen.clone(), error };
@@ -273,7 +290,7 @@ fn listen(
             .app_data(state.clone())
             .app_data(origins.clone())
             .wrap(from_fn(http::limited))
-            .wrap(Condition::new(!origins.allowed().is_empty(), cors(&origins)))
+            .wrap(Condition::new(!origins.allowed().is_empty(), cors(&origins, is_tls)))
             .wrap(from_fn(http::around))
             .configure(move |config| hub.configure(&HUB_PATHS, config))
             .configure(http::configure)
@@ -292,10 +309,19 @@ fn listen(
     // The rest is the log's.
     .shutdown_timeout((config.stop_timeout * 3 / 4).as_secs().max(1))
     .backlog(4096)
-    .max_connections(config.hub.connection.connections_max + HTTP_SOCKETS_MAX)
-    .disable_signals()
-    .bind(&config.listen)
-    .map_err(failed)?;
+    .max_connections(sockets_max)
+    // As many at the same time: with fewer, some that stall keep all others out.
+    .max_connection_rate(sockets_max)
+    .tls_handshake_timeout(config.limits.head_timeout)
+    .disable_signals();
+    let server = match &certificate {
+        None => server.bind(&config.listen),
+        Some(certificate) => {
+            actix_web::rt::spawn(Arc::clone(certificate).reload_forever());
+            server.bind_rustls_0_23(&config.listen, certificate.server_config())
+        }
+    };
+    let server = server.map_err(failed)?;
     let address = *server.addrs().first().ok_or_else(|| failed(io::ErrorKind::Other.into()))?;
     let server = server.run();
     let handle = server.handle();
@@ -305,12 +331,12 @@ fn listen(
 
 /// Lets configured origins read answers, as SignalR's browser client asks for it:
 /// with credentials, and so by name.
-fn cors(origins: &Origins) -> Cors {
+fn cors(origins: &Origins, is_tls: bool) -> Cors {
     let origins = origins.clone();
     Cors::default()
         .allowed_origin_fn(move |origin, request| {
             let host = request.headers.get("host").and_then(|host| host.to_str().ok());
-            origin.to_str().is_ok_and(|origin| origins.is_allowed(origin, host))
+            origin.to_str().is_ok_and(|origin| origins.is_allowed(origin, host, is_tls))
         })
         .allow_any_method()
         .allow_any_header()
@@ -339,6 +365,13 @@ impl RunningServer {
             few if few as usize <= DRAINED_AT_ONCE_MAX => Duration::ZERO,
             many => DRAIN_TIME_PER_CONNECTION.saturating_mul(many).min(self.stop_timeout / 2),
         }
+    }
+
+    /// Its address as clients begin theirs.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// How many hub connections there are.

@@ -61,6 +61,7 @@ pub fn run(args: DemoArgs) -> Outcome {
         hub: hub::options(),
         access_log: false,
         limits: Limits::default(),
+        tls: None,
         stop_timeout: Duration::from_secs(5),
     };
     let interval = (!args.no_simulation).then(|| Duration::from_secs(args.simulation_interval));

@@ -21,7 +21,7 @@ pub(super) fn until_signalled<F: Future<Output = Outcome>>(
         let mut interrupt = signal(SignalKind::interrupt())?;
         let server = server::start(config)?;
         meanwhile(&server).await?;
-        println!("signalbox ready on http://{}", server.address);
+        println!("signalbox ready on {}", server.origin());
         // Whoever waits for the line may wait behind a pipe.
         std::io::stdout().flush()?;
         tokio::select! {

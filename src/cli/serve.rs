@@ -15,6 +15,7 @@ use crate::server::ServerConfig;
 use crate::signalr::{ConnectionOptions, HubOptions};
 use crate::store::StoreConfig;
 use crate::telemetry;
+use crate::tls::TlsFiles;
 
 /// Where a server's settings come from.
 #[derive(Debug, Args)]
@@ -116,6 +117,7 @@ pub(super) fn server_config(settings: Settings, migrate: bool) -> Result<ServerC
             invocations_per_second_max: settings.invocations_per_second_per_connection,
             ..hub
         },
+        tls: tls_files(settings.tls_certificate, settings.tls_key)?,
         limits: Limits {
             requests_per_second_per_address: settings.requests_per_second_per_address,
             requests_per_second_per_caller: settings.requests_per_second_per_caller,
@@ -128,4 +130,17 @@ pub(super) fn server_config(settings: Settings, migrate: bool) -> Result<ServerC
         access_log: settings.access_log,
         stop_timeout: Duration::from_secs(settings.stop_timeout_seconds),
     })
+}
+
+/// Both files, or none.
+fn tls_files(
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<TlsFiles>, String> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles::new(certificate, key))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err("tls_key: is missing beside tls_certificate".to_owned()),
+        (None, Some(_)) => Err("tls_certificate: is missing beside tls_key".to_owned()),
+    }
 }

@@ -58,11 +58,14 @@ impl Origins {
         &self.allowed
     }
 
-    /// Whether the origin is the one that the request was sent to, or configured.
+    /// Whether the origin is the one that the request was sent to, or configured. Without
+    /// TLS here there may be some in front: then either scheme may be the own.
     #[must_use]
-    pub fn is_allowed(&self, origin: &str, host: Option<&str>) -> bool {
-        let own = origin.split_once("://").map(|(_, authority)| authority);
-        let is_own = own.is_some() && own == host;
+    pub fn is_allowed(&self, origin: &str, host: Option<&str>, is_tls: bool) -> bool {
+        let own = origin.split_once("://");
+        let is_own = own.is_some_and(|(scheme, authority)| {
+            Some(authority) == host && (!is_tls || scheme == "https")
+        });
         is_own || self.allowed.iter().any(|allowed| allowed == origin)
     }
 
@@ -74,7 +77,8 @@ impl Origins {
         }
         match request.headers().get("origin") {
             None => true,
-            Some(_) => header("origin").is_some_and(|origin| self.is_allowed(origin, host)),
+            Some(_) => header("origin")
+                .is_some_and(|origin| self.is_allowed(origin, host, is_tls(request))),
         }
     }
 }
@@ -89,6 +93,11 @@ fn is_loopback(host: &str) -> bool {
 
 /// Below it are the hub's endpoints, which answer by SignalR's rules.
 const HUB_PREFIX: &str = "/hub/";
+
+/// Whether the request came by this server's own TLS.
+fn is_tls(request: &ServiceRequest) -> bool {
+    request.app_config().secure()
+}
 
 /// Whether SignalR answers there.
 pub(super) fn is_hub(path: &str) -> bool {
@@ -115,8 +124,11 @@ const SECURITY_HEADERS: [(&str, &str); 5] = [
     ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ];
 
+/// A year, in which browsers come by TLS alone. Other names of the domain are not ours.
+const STRICT_TRANSPORT_SECURITY: (&str, &str) = ("strict-transport-security", "max-age=31536000");
+
 /// A page with needs of its own brings its policy along.
-fn add_security_headers(headers: &mut HeaderMap) {
+fn add_security_headers(headers: &mut HeaderMap, is_tls: bool) {
     let static_header =
         |name, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
     if !headers.contains_key(CONTENT_SECURITY_POLICY) {
@@ -127,7 +139,8 @@ fn add_security_headers(headers: &mut HeaderMap) {
         let (name, value) = static_header(CONTENT_SECURITY_POLICY, policy);
         headers.insert(name, value);
     }
-    for (name, value) in SECURITY_HEADERS {
+    let transport = is_tls.then_some(STRICT_TRANSPORT_SECURITY);
+    for (name, value) in SECURITY_HEADERS.into_iter().chain(transport) {
         let (name, value) = static_header(name, value);
         headers.insert(name, value);
     }
@@ -142,6 +155,7 @@ pub async fn around(
     request.extensions_mut().insert(id.clone());
     let path = request.path().to_owned();
     let is_hub = is_hub(&path);
+    let is_tls = is_tls(&request);
     let watched = request.request().conn_data::<Arc<Watched>>().map(Arc::clone);
     if let Some(watched) = &watched {
         watched.begin();
@@ -161,7 +175,7 @@ pub async fn around(
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
-    add_security_headers(headers);
+    add_security_headers(headers, is_tls);
     if let Some(state) = response.request().app_data::<web::Data<HttpState>>() {
         access.end(&response, &id, state);
     }
@@ -211,12 +225,15 @@ mod tests {
     fn only_the_own_and_configured_origins_may_call() {
         let origins = Origins::new(vec!["https://board.example".to_owned()]);
         let host = Some("127.0.0.1:8080");
-        assert!(origins.is_allowed("http://127.0.0.1:8080", host));
-        assert!(origins.is_allowed("https://board.example", host));
+        let is_allowed = |origin| origins.is_allowed(origin, host, false);
+        assert!(is_allowed("http://127.0.0.1:8080") && is_allowed("https://127.0.0.1:8080"));
+        assert!(is_allowed("https://board.example"));
+        assert!(origins.is_allowed("https://127.0.0.1:8080", host, true));
+        assert!(!origins.is_allowed("http://127.0.0.1:8080", host, true), "by TLS alone");
         for foreign in
             ["http://127.0.0.1:9090", "https://board.example.evil", "null", "", "127.0.0.1:8080"]
         {
-            assert!(!origins.is_allowed(foreign, host), "{foreign}");
+            assert!(!is_allowed(foreign), "{foreign}");
         }
     }
 

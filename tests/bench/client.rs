@@ -102,7 +102,7 @@ pub fn request(method: &str, path: &str, token: &str, body: &serde_json::Value) 
 }
 
 /// The answer at the front of these bytes and its length; none while it is incomplete.
-fn parse(bytes: &[u8]) -> Result<Option<(Answer, usize)>, Failure> {
+pub fn parse(bytes: &[u8]) -> Result<Option<(Answer, usize)>, Failure> {
     let Some(head_end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
         if bytes.len() > ANSWER_BYTES_MAX {
             return Err("an answer's head does not end".into());

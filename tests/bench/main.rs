@@ -5,7 +5,8 @@
 //! [`postgres`]), what a delivered event costs ([`fanout`]), what a connection costs
 //! ([`memory`]), how fast the event log is written ([`log`]), how long those who were away
 //! take to catch up ([`resume`]), how long an event takes to another node ([`nodes`]), and
-//! whether commands bear what breaks beside them ([`faults`]). Two more are put to the
+//! whether commands bear what breaks beside them ([`faults`]), or a flood of what is refused
+//! ([`flood`]). Two more are put to the
 //! SignalR library's test server: what each transport and protocol costs
 //! ([`signalr::transports`]), and what clients do that never read ([`signalr::stalled`]).
 //!
@@ -27,6 +28,7 @@ mod commands;
 mod database;
 mod fanout;
 mod faults;
+mod flood;
 mod floor;
 mod log;
 mod memory;
@@ -116,12 +118,12 @@ const QUICK: Plan = Plan {
 };
 
 const USAGE: &str = "usage: ./scripts/bench [commands] [fanout] [memory] [postgres] [log] [resume]
-                       [nodes] [faults] [transports] [stalled] [--quick]";
+                       [nodes] [faults] [flood] [transports] [stalled] [--quick]";
 
 /// A part's name on the command line, and the part.
 type Part = (&'static str, fn(&Plan) -> Result<(), Failure>);
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     ("commands", commands::run),
     ("fanout", fanout::run),
     ("memory", memory::run),
@@ -130,6 +132,7 @@ const PARTS: [Part; 10] = [
     ("resume", resume::run),
     ("nodes", nodes::run),
     ("faults", faults::run),
+    ("flood", flood::run),
     ("transports", signalr::transports::run),
     ("stalled", signalr::stalled::run),
 ];

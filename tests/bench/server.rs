@@ -69,17 +69,27 @@ pub struct Server {
 impl Server {
     /// Starts a server and waits until it takes requests.
     pub fn start(cores: Cores) -> Result<Self, Failure> {
+        Self::start_with(cores, &[])
+    }
+
+    /// The same with these settings besides, as flags.
+    pub fn start_with(cores: Cores, settings: &[String]) -> Result<Self, Failure> {
         let folder = folder()?;
         let places = Places::one(sqlite_url(&database_in(folder.path())));
-        Self::start_in(folder, cores, &places)
+        Self::start_in(folder, cores, &places, settings)
     }
 
     /// Starts a server on databases that were there before and outlive it.
     pub fn start_on(places: &Places) -> Result<Self, Failure> {
-        Self::start_in(folder()?, Cores::All, places)
+        Self::start_in(folder()?, Cores::All, places, &[])
     }
 
-    fn start_in(folder: TempDir, cores: Cores, places: &Places) -> Result<Self, Failure> {
+    fn start_in(
+        folder: TempDir,
+        cores: Cores,
+        places: &Places,
+        settings: &[String],
+    ) -> Result<Self, Failure> {
         let program = program()?;
         let mut command = match cores {
             Cores::All => Command::new(&program),
@@ -96,6 +106,7 @@ impl Server {
         let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--jwt-secret", site::JWT_SECRET])
             .args(places.arguments())
+            .args(settings)
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -42,7 +42,7 @@ export class Program {
     });
     const ready = new Promise((resolve) => {
       createInterface({ input: child.stdout }).on("line", (line) => {
-        const match = /^\w+ ready on (http:\/\/\S+)$/.exec(line);
+        const match = /^\w+ ready on (https?:\/\/\S+)$/.exec(line);
         if (match) resolve(match[1]);
       });
     });

@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may import whom, from the bottom up.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("jobs", &[]),
     ("signalr", &[]),
     ("config", &["store"]),
+    ("tls", &[]),
     ("telemetry", &["config", "jobs"]),
     ("store", &["jobs"]),
     ("auth", &["jobs"]),
@@ -17,7 +18,10 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("hub", &["jobs", "store", "signalr", "pipeline", "auth", "telemetry"]),
     ("http", &["jobs", "store", "pipeline", "auth", "hub", "telemetry"]),
     ("demo", &["jobs", "store", "pipeline", "auth", "http"]),
-    ("server", &["jobs", "store", "signalr", "pipeline", "auth", "hub", "http", "telemetry"]),
+    (
+        "server",
+        &["jobs", "store", "signalr", "pipeline", "auth", "hub", "http", "telemetry", "tls"],
+    ),
     (
         "cli",
         &[
@@ -32,12 +36,13 @@ const LAYERS: [(&str, &[&str]); 12] = [
             "server",
             "config",
             "telemetry",
+            "tls",
         ],
     ),
 ];
 
 /// Crates that only some places may name: (crate, places).
-const CONFINED: [(&str, &[&str]); 11] = [
+const CONFINED: [(&str, &[&str]); 13] = [
     ("diesel", &["store/"]),
     ("actix_web_actors", &["signalr/transport/websocket.rs"]),
     ("redis", &["pipeline/backplane.rs"]),
@@ -47,6 +52,8 @@ const CONFINED: [(&str, &[&str]); 11] = [
     ("jsonwebtoken", &["auth/"]),
     ("ring", &["auth/signatures.rs"]),
     ("ureq", &["telemetry/otlp.rs", "auth/"]),
+    ("rustls", &["auth/fetch.rs", "tls.rs"]),
+    ("governor", &["http/rate_limiter.rs", "signalr/hub/pace.rs"]),
     ("rust_embed", &["http/static_files.rs"]),
     ("actix", &["signalr/", "pipeline/"]),
 ];

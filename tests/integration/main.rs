@@ -16,3 +16,4 @@ mod retention;
 mod store;
 mod support;
 mod threats;
+mod tls;

@@ -12,6 +12,7 @@ mod process;
 mod requests;
 mod sign_in;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use prometheus::Registry;
@@ -44,6 +45,8 @@ pub struct Metrics {
     commands: CommandMetrics,
     requests: RequestMetrics,
     limits: LimitCounts,
+    /// In seconds since 1970; 0 without a certificate.
+    certificate_expires: AtomicU64,
     events: EventMetrics,
     node: AboutNode,
 }
@@ -75,7 +78,31 @@ impl Metrics {
         for collector in collectors.chain(events.collectors()) {
             registry.register(collector).expect(VALID);
         }
-        Self { registry, commands, requests, events, limits: LimitCounts::default(), node }
+        Self {
+            registry,
+            commands,
+            requests,
+            events,
+            limits: LimitCounts::default(),
+            certificate_expires: AtomicU64::new(0),
+            node,
+        }
+    }
+}
+
+impl Metrics {
+    /// The server's certificate ends then.
+    pub fn certificate_expires(&self, at: SystemTime) {
+        let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.certificate_expires.store(since.as_secs(), Ordering::Relaxed);
+    }
+
+    fn certificate(&self) -> MetricFamily {
+        gauge(
+            "signalbox_tls_certificate_expires_timestamp_seconds",
+            "When the server's certificate ends, in seconds since 1970; 0 without TLS.",
+            self.certificate_expires.load(Ordering::Relaxed) as f64,
+        )
     }
 }
 

@@ -52,6 +52,7 @@ impl MetricsPage {
         families.extend(self.pools());
         families.extend(self.connections());
         families.push(self.metrics.limits.collect(self.hub.totals().refused));
+        families.push(self.metrics.certificate());
         families.extend(log_lines());
         families.push(spans());
         families.extend(about(&self.metrics.node));

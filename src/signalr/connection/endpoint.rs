@@ -1,17 +1,14 @@
 //! The HTTP surface of a connection: negotiation, and the requests of each transport.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use actix_web::dev::Extensions;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
 use actix_web::{HttpRequest, HttpResponse, guard, web};
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
-use socket2::{SockRef, Socket};
 use tokio::sync::oneshot;
 
 use super::host::{Bound, HostMessage, LinkCounts, LinkHost};
@@ -23,6 +20,7 @@ use super::pipe::PipeError;
 use super::refresh::mount_refresh;
 use super::refusal::{PLAIN_TEXT, Refusal};
 use super::registry::{Claimed, Found, Full, Live, Reconnect, Registry, random_id};
+use super::socket::socket_of;
 use super::transport_kind::TransportKind;
 use crate::signalr::options::ConnectionOptions;
 use crate::signalr::transport::websocket::{
@@ -488,43 +486,4 @@ impl Query {
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
-}
-
-/// Bytes that the kernel may hold for one connection. Without it Linux keeps up to
-/// 4 MB for a client that does not read.
-const SOCKET_SEND_BUFFER_BYTES: usize = 128 * 1024;
-
-/// How long sent bytes may stay unacknowledged before the kernel gives the
-/// connection up: the last resort for a peer that has vanished.
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Prepares an accepted socket, and keeps a second handle of it beside the
-/// connection so that a client which does not read can be cut off. For
-/// `HttpServer::on_connect`, before `bind`; without it such a client is cut off
-/// by the kernel only.
-pub fn remember_socket(io: &dyn Any, extensions: &mut Extensions) {
-    let Some(stream) = io.downcast_ref::<actix_web::rt::net::TcpStream>() else {
-        return;
-    };
-    let socket = SockRef::from(stream);
-    let prepared = socket
-        .set_send_buffer_size(SOCKET_SEND_BUFFER_BYTES)
-        .and_then(|()| socket.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT)))
-        .and_then(|()| socket.set_keepalive(true));
-    if let Err(error) = prepared {
-        // The peer may be gone by now; if not, the defaults serve it.
-        log::debug!(error:%; "a socket's options could not be set");
-    }
-    match socket.try_clone() {
-        Ok(handle) => {
-            extensions.insert(Arc::new(handle));
-        }
-        Err(error) => log::warn!(error:%; "there is no second handle for a socket"),
-    }
-}
-
-/// The handle lives as long as the socket's own connection; whoever has this only
-/// borrows it, since a handle of its own would keep the socket open.
-fn socket_of(request: &HttpRequest) -> Weak<Socket> {
-    request.conn_data::<Arc<Socket>>().map_or_else(Weak::new, Arc::downgrade)
 }

@@ -14,13 +14,14 @@ mod refresh;
 mod refusal;
 mod registry;
 mod renewal;
+mod socket;
 mod transport_kind;
 mod waker_slot;
 
-pub use endpoint::remember_socket;
 pub use identity::Identity;
 pub use link::ConnectionId;
 pub use renewal::RenewalError;
+pub use socket::remember_socket;
 pub use transport_kind::TransportKind;
 
 pub(super) use endpoint::{Accepted, Endpoint, EndpointSetup};

@@ -8,6 +8,7 @@ mod lists;
 mod metrics;
 mod refusals;
 mod slow_clients;
+mod smuggling;
 mod surroundings;
 
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! What surrounds every request: its id, its origin, and the server's health.
 
 use serde_json::{Value, json};
-use signalbox::http::Origins;
+use signalbox::http::{Origins, TARGET_BYTES_MAX};
 use signalbox::jobs::Scope;
 use signalbox::pipeline::PartState;
 use signalbox::store::EventFilter;
@@ -75,6 +75,47 @@ async fn every_answer_has_a_request_id_of_its_own() {
         let answer = call.send().await;
         let id = answer.header("x-request-id").to_owned();
         assert!(id.len() == 36 && seen.insert(id), "{name}: {answer:?}");
+    }
+}
+
+#[actix_web::test]
+async fn every_answer_tells_browsers_to_be_careful() {
+    let site = Site::start().await;
+    let api = Api::dispatcher(&site);
+    let foreign = api.get("/api/jobs").header("origin", "https://evil.example");
+    let long = format!("/api/jobs?status={}", "x".repeat(TARGET_BYTES_MAX));
+    for (name, call, is_page) in [
+        ("the page", api.get("/"), cfg!(feature = "board")),
+        ("a list", api.get("/api/jobs"), false),
+        ("a refusal", api.get("/api/jobs/42"), false),
+        ("a foreign origin", foreign, false),
+        ("an unknown path", api.get("/nowhere"), false),
+        ("a wrong method", api.call("DELETE", "/api/jobs"), false),
+        ("another spelling", api.get("/%61pi/jobs"), false),
+        ("a target too long", api.get(&long), false),
+        ("nobody", Api::nobody(&site).get("/api/jobs"), false),
+        ("health", api.get("/healthz"), false),
+        ("metrics", api.get("/metrics"), false),
+        ("a negotiation", api.call("POST", "/hub/dispatch/negotiate"), false),
+        ("a refused one", Api::nobody(&site).call("POST", "/hub/dispatch/negotiate"), false),
+        ("a poll of nothing", api.get("/hub/dispatch?id=x"), false),
+        ("below the hub", api.get("/hub/dispatch/nowhere"), false),
+    ] {
+        let answer = call.send().await;
+        for (header, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
+        ] {
+            assert_eq!(answer.header(header), value, "{name}: {answer:?}");
+        }
+        assert!(answer.header("permissions-policy").contains("geolocation=()"), "{name}");
+        let policy = answer.header("content-security-policy");
+        let default = if is_page { "default-src 'self'" } else { "default-src 'none'" };
+        assert!(policy.starts_with(default), "{name}: {policy}");
+        assert!(policy.contains("frame-ancestors 'none'"), "{name}: {policy}");
+        assert!(!policy.contains("unsafe"), "{name}: {policy}");
     }
 }
 

@@ -5,6 +5,7 @@ mod invocations;
 mod lifetime;
 mod limits;
 mod negotiation;
+mod origins;
 mod presence;
 mod renewal;
 mod stream;

@@ -12,6 +12,7 @@ pub mod raw_websocket;
 pub mod redis;
 pub mod service;
 pub mod site;
+pub mod tls;
 pub mod websocket;
 
 use std::future::Future;

@@ -98,10 +98,11 @@ impl Serve {
         let mut output = BufReader::new(child.stdout.take().expect("its output is a pipe"));
         let mut line = String::new();
         output.read_line(&mut line).expect("it says when it is ready");
-        let address = line.trim_end().strip_prefix("signalbox ready on http://");
-        let address = address.unwrap_or_else(|| panic!("not ready: {line}")).to_owned();
+        let origin = line.trim_end().strip_prefix("signalbox ready on ");
+        let origin = origin.unwrap_or_else(|| panic!("not ready: {line}")).to_owned();
+        let address = origin.split_once("://").map(|(_, address)| address.to_owned());
         let log = child.stderr.take();
-        Program { child, address, log }
+        Program { child, address: address.expect("an address"), origin, log }
     }
 }
 
@@ -110,6 +111,8 @@ pub struct Program {
     child: Child,
     /// Where it serves.
     pub address: String,
+    /// The same as a client begins its addresses.
+    pub origin: String,
     /// Its log lines, if they go to a pipe.
     pub log: Option<ChildStderr>,
 }

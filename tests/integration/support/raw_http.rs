@@ -3,18 +3,22 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpSocket;
 
 use super::PATIENCE;
 use super::http_client::{Answer, whole_answer};
 use super::site::Site;
 
-/// A connection whose bytes are the test's.
+/// A connection whose bytes are the test's, with or without TLS below them.
 pub struct RawHttp {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     received: Vec<u8>,
 }
+
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 
 impl RawHttp {
     pub async fn connect(site: &Site) -> Self {
@@ -28,7 +32,12 @@ impl RawHttp {
         socket.bind(own).expect("the loopback has many addresses");
         let stream = socket.connect(site.server.address).await.expect("a listener");
         stream.set_nodelay(true).expect("an option");
-        Self { stream, received: Vec::new() }
+        Self::over(stream)
+    }
+
+    /// Over whatever this is.
+    pub fn over(stream: impl AsyncRead + AsyncWrite + Unpin + 'static) -> Self {
+        Self { stream: Box::new(stream), received: Vec::new() }
     }
 
     /// The same with a small buffer for what comes, so that the other side soon waits.
@@ -36,7 +45,7 @@ impl RawHttp {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4 * 1024).expect("an option");
         let stream = socket.connect(site.server.address).await.expect("a listener");
-        Self { stream, received: Vec::new() }
+        Self::over(stream)
     }
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -57,6 +66,15 @@ impl RawHttp {
             }
             assert!(self.read_more().await, "an answer comes");
         }
+    }
+
+    /// The status of the next answer, whose body may be endless.
+    pub async fn status(&mut self) -> u16 {
+        while self.received.len() < 12 {
+            assert!(self.read_more().await, "an answer comes");
+        }
+        let status = std::str::from_utf8(&self.received[9..12]).expect("text");
+        status.parse().expect("a status")
     }
 
     /// Everything that still comes until the server closes or cuts the connection.

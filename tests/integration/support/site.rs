@@ -14,6 +14,7 @@ use signalbox::pipeline::{CommandError, PipelineConfig};
 use signalbox::server::{RunningServer, ServerConfig, start};
 use signalbox::signalr::HubOptions;
 use signalbox::store::{StoreConfig, open_read_only, verify};
+use signalbox::tls::TlsFiles;
 
 use super::database::{Database, TestDatabase};
 
@@ -39,6 +40,7 @@ pub struct SiteOptions {
     /// Who may sign tokens; whoever has the tests' secret.
     pub auth: AuthConfig,
     pub limits: Limits,
+    pub tls: Option<TlsFiles>,
 }
 
 impl Default for SiteOptions {
@@ -51,7 +53,7 @@ impl Default for SiteOptions {
         };
         let (hub, origins) = (signalbox::hub::options(), Origins::default());
         let auth = AuthConfig { secret: Some(SECRET.to_owned()), ..AuthConfig::default() };
-        Self { pipeline, hub, event_log: None, origins, auth, limits: Limits::default() }
+        Self { pipeline, hub, event_log: None, origins, auth, limits: Limits::default(), tls: None }
     }
 }
 
@@ -91,6 +93,7 @@ impl Site {
             hub: options.hub,
             access_log: false,
             limits: options.limits,
+            tls: options.tls,
             stop_timeout: Duration::from_secs(5),
         };
         let server = start(config.clone()).expect("the server starts");
@@ -105,7 +108,7 @@ impl Site {
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.server.address)
+        format!("{}{path}", self.server.origin())
     }
 
     /// A look into the jobs' database; the log's too, unless it has its own.
