@@ -1,17 +1,19 @@
 //! `signalbox health`
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
 use clap::Args;
 
 use super::Outcome;
+use crate::tls;
 
 /// Flags of `health`.
 #[derive(Debug, Args)]
 pub struct HealthArgs {
-    /// Which address to ask, over plain HTTP; /readyz asks for the databases as well
+    /// Which address to ask, http:// or https://; /readyz asks for the databases as well. The
+    /// certificate is not looked at: it is for the name that others call the server by
     #[arg(
         long,
         env = "SIGNALBOX_HEALTH_URL",
@@ -37,15 +39,28 @@ pub fn run(args: HealthArgs) -> Outcome {
 }
 
 fn status_of(url: &str) -> Result<String, String> {
-    let place = url.strip_prefix("http://").ok_or("is not of the form http://HOST:PORT/PATH")?;
+    let form = "is not of the form http://HOST:PORT/PATH";
+    let (scheme, place) = url.split_once("://").ok_or(form)?;
+    let is_tls = match scheme {
+        "http" => false,
+        "https" => true,
+        _ => return Err(form.to_owned()),
+    };
     let (authority, path) = place.split_once('/').unwrap_or((place, ""));
     let addresses = authority.to_socket_addrs().map_err(|error| error.to_string())?;
     let mut fault = "has no address".to_owned();
     for address in addresses {
         let request =
             format!("GET /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
-        let answer = TcpStream::connect_timeout(&address, PATIENCE)
-            .and_then(|stream| exchange(stream, request.as_bytes()));
+        let answer = TcpStream::connect_timeout(&address, PATIENCE).and_then(|stream| {
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            if is_tls {
+                exchange(tls::unverified(stream, address.ip()), request.as_bytes())
+            } else {
+                exchange(stream, request.as_bytes())
+            }
+        });
         match answer {
             Ok(line) => {
                 let line = String::from_utf8_lossy(&line).into_owned();
@@ -58,9 +73,10 @@ fn status_of(url: &str) -> Result<String, String> {
     Err(fault)
 }
 
-fn exchange(mut stream: TcpStream, request: &[u8]) -> std::io::Result<[u8; STATUS_LINE_BYTES]> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+fn exchange(
+    mut stream: impl Read + Write,
+    request: &[u8],
+) -> std::io::Result<[u8; STATUS_LINE_BYTES]> {
     stream.write_all(request)?;
     let mut line = [0; STATUS_LINE_BYTES];
     stream.read_exact(&mut line)?;

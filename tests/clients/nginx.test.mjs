@@ -1,7 +1,9 @@
 /** Behind nginx, with the project's own file for it: every transport works, and its settings are needed. */
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
+import { request } from "node:http";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
@@ -19,12 +21,12 @@ before(async () => {
 after(() => server?.dispose());
 
 /** An nginx in a folder of its own, with the project's file after a change to it. */
-async function startNginx(change = (text) => text) {
+async function startNginx(change = (text) => text, behind = server) {
   const [folder, port] = [await temporaryFolder(), await freePort()];
   const file = await readFile(new URL("../../packaging/nginx/signalbox.conf", import.meta.url), "utf8");
   const placed = file
     .replace("listen 80;", `listen 127.0.0.1:${port};`)
-    .replace("server 127.0.0.1:8080;", `server 127.0.0.1:${server.port};`)
+    .replace("server 127.0.0.1:8080;", `server 127.0.0.1:${behind.port};`)
     .replace("/var/log/nginx/signalbox.log", accessLog(folder));
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
     .map((name) => `${name}_temp_path ${join(folder, name)};`);
@@ -87,5 +89,34 @@ test("without the name a page may not call its own server", async () => {
     assert.equal(await statusFor(nginx.url, token, nginx.url), 403);
   } finally {
     await nginx.dispose();
+  }
+});
+
+/** The status of a request that comes from this address. */
+async function statusFrom(localAddress, url) {
+  const asked = request(`${url}/readyz`, { localAddress });
+  asked.end();
+  const [response] = await once(asked, "response");
+  response.resume();
+  await once(response, "end");
+  return response.statusCode;
+}
+
+/** Asks from one address until that is too much, and then from another one. */
+async function statusBesideFlood(nginx) {
+  while ((await statusFrom("127.0.0.2", nginx.url)) !== 429);
+  return statusFrom("127.0.0.3", nginx.url);
+}
+
+test("limits count who asks, and without the address all together", async () => {
+  const args = ["--requests-per-second-per-address=1", "--trusted-proxies=127.0.0.1"];
+  const limited = await Server.serve({ args });
+  const nginxes = [await startNginx(undefined, limited), await startNginx(without("proxy_set_header X-Forwarded-For"), limited)];
+  try {
+    assert.equal(await within("the one is refused", statusBesideFlood(nginxes[0])), 200);
+    assert.equal(await within("all are refused", statusBesideFlood(nginxes[1])), 429);
+  } finally {
+    for (const nginx of nginxes) await nginx.dispose();
+    await limited.dispose();
   }
 });

@@ -52,7 +52,7 @@ const CONFINED: [(&str, &[&str]); 13] = [
     ("jsonwebtoken", &["auth/"]),
     ("ring", &["auth/signatures.rs"]),
     ("ureq", &["telemetry/otlp.rs", "auth/"]),
-    ("rustls", &["auth/fetch.rs", "tls.rs"]),
+    ("rustls", &["auth/fetch.rs", "tls/"]),
     ("governor", &["http/rate_limiter.rs", "signalr/hub/pace.rs"]),
     ("rust_embed", &["http/static_files.rs"]),
     ("actix", &["signalr/", "pipeline/"]),

@@ -146,6 +146,11 @@ fn the_program_says_that_it_is_served_by_tls() {
         .flag("--tls-key", &tls.key.display().to_string());
     let program = serve.start();
     assert!(program.origin.starts_with("https://127.0.0.1:"));
+    for (path, code) in [("/healthz", 0), ("/nowhere", 1)] {
+        let (ended, _, said) =
+            program::run(["health", "--url", &format!("{}{path}", program.origin)]);
+        assert_eq!(ended, Some(code), "{said}");
+    }
     assert!(program.stop());
 }
 

@@ -39,7 +39,7 @@ fn what_is_no_server_of_ours_is_not_well() {
     other.join().expect("it ends");
     assert_eq!(code, Some(1));
     assert!(complaint.contains("does not speak HTTP"), "{complaint}");
-    let (code, _, complaint) = program::run(["health", "--url", "https://host/"]);
+    let (code, _, complaint) = program::run(["health", "--url", "ftp://host/"]);
     assert_eq!(code, Some(1));
     assert!(complaint.contains("is not of the form"), "{complaint}");
 }

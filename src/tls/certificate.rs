@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use x509_cert::der::Decode as _;
+
+use super::provider;
 
 /// Where the certificate is.
 #[derive(Debug, Clone)]
@@ -198,9 +199,4 @@ impl fmt::Debug for ServerCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerCertificate").field("files", &self.files).finish_non_exhaustive()
     }
-}
-
-/// What signs and encrypts, here as in the rest of the program.
-fn provider() -> CryptoProvider {
-    rustls::crypto::ring::default_provider()
 }
