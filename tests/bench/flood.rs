@@ -186,6 +186,9 @@ impl Counts {
     }
 
     fn refused_share(&self) -> String {
+        if self.asked == 0 {
+            return "–".to_owned();
+        }
         format!("{} %", fixed(100.0 * self.refused as f64 / self.asked as f64, 0))
     }
 }
