@@ -33,6 +33,9 @@ async function createJob(title) {
   if (response.status !== 201) throw new Error(`${response.status}: ${await response.text()}`);
 }
 
+// The SignalR client keeps to itself why it could not connect.
+await fetch(`${url}/healthz`).catch((error) => Promise.reject(error.cause));
+
 const seen = {};
 for (const [pair, transport, isBinary] of PAIRS) {
   const builder = new signalR.HubConnectionBuilder()
