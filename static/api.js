@@ -71,15 +71,21 @@ export class Api {
   }
 
   /**
-   * Logged events after a sequence, oldest first.
+   * One page of logged events, oldest first.
    *
-   * @param {number} after
-   * @param {number} limit
+   * @param {{ after: number, limit: number, jobId?: string, group?: string }} filter
    * @returns {Promise<import("./board/jobs.js").JobEvent[]>}
    */
-  async events(after, limit) {
-    const query = new URLSearchParams({ after: String(after), limit: String(limit) });
+  async events(filter) {
+    const given = Object.entries(filter).filter(([, value]) => value !== undefined);
+    const query = new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
     return (await this.request("GET", `/api/events?${query}`)).body.items;
+  }
+
+  /** The last event of all, whether this user may see it or not. */
+  async lastSequence() {
+    const { headers } = await this.request("GET", "/api/jobs?limit=1");
+    return Number(headers.get("X-Event-Sequence") ?? 0);
   }
 
   /**

@@ -5,6 +5,8 @@
  * The client's own automatic reconnect covers neither a failed first start nor a
  * server that sends the client away for good, so one loop here covers every case:
  * connect, prepare, be live, and after any end wait a little longer than last time.
+ * After a sleep, or when the network is back, it does not wait: it tries at once, and
+ * asks a connection that seems to be there whether it is.
  */
 
 /** @type {typeof import("@microsoft/signalr")} */
@@ -25,11 +27,25 @@ const signalR = /** @type {any} */ (globalThis).signalR;
  * @property {unknown} error why the last attempt failed; null when none has
  */
 
+/** @typedef {(method: string, ...args: any[]) => Promise<any>} Invoke */
+
 const DELAY_MS_FIRST = 500;
 const DELAY_MS_MAX = 15000;
 
 /** After so many failed attempts, about three seconds, it is more than a hiccup. */
 const ATTEMPTS_BEFORE_OFFLINE = 3;
+
+/** How long a request of a connection that begins may take; a bad network loses some. */
+const REQUEST_MS_MAX = 15000;
+
+/** How often the clock is looked at, to notice that the machine has slept. */
+const TICK_MS = 5000;
+
+/** A timer that is so late was not only busy. A hidden page's timers are up to a minute late. */
+const SLEEP_MS_MIN = 70000;
+
+/** How long a connection that is asked whether it is alive may take. */
+const PROBE_MS_MAX = 5000;
 
 export class LiveConnection {
   /**
@@ -37,13 +53,16 @@ export class LiveConnection {
    * @param {string} options.url
    * @param {() => Promise<string>} options.token asked for again at every attempt
    * @param {Record<string, (...args: any[]) => void>} options.handlers by hub method
-   * @param {(invoke: (method: string, ...args: any[]) => Promise<any>) => Promise<void>} options.prepare
+   * @param {(invoke: Invoke) => Promise<void>} options.prepare
    *   runs after each connect, before the state is live; its failure is a failed attempt
+   * @param {(invoke: Invoke) => Promise<unknown>} options.probe asks the server for as
+   *   little as can be
    * @param {(error: unknown) => boolean} options.isFinal whether to stop trying after this error
    * @param {(status: LiveStatus) => void} options.onStatus
    */
-  constructor({ url, token, handlers, prepare, isFinal, onStatus }) {
+  constructor({ url, token, handlers, prepare, probe, isFinal, onStatus }) {
     this.prepare = prepare;
+    this.probe = probe;
     this.isFinal = isFinal;
     this.onStatus = onStatus;
     /** @type {LiveStatus} */
@@ -51,21 +70,23 @@ export class LiveConnection {
     this.isClosed = false;
     this.wasLive = false;
     this.attempts = 0;
+    this.isProbing = false;
     /** Ends the wait before the next attempt. */
     this.hurry = () => {};
     this.hub = new signalR.HubConnectionBuilder()
-      .withUrl(url, { accessTokenFactory: token })
+      .withUrl(url, { accessTokenFactory: token, timeout: REQUEST_MS_MAX })
       // What goes wrong is told on the page.
       .configureLogging(signalR.LogLevel.None)
       .build();
     for (const [method, handler] of Object.entries(handlers)) this.hub.on(method, handler);
-    this.retryNow = () => this.hurry();
+    /** @type {Invoke} */
+    this.invoke = (method, ...args) => this.hub.invoke(method, ...args);
   }
 
   /** Runs until {@link close}, or until an error is final. */
   async run() {
-    addEventListener("online", this.retryNow);
-    document.addEventListener("visibilitychange", this.retryNow);
+    const watching = new AbortController();
+    this.watch(watching.signal);
     try {
       while (!this.isClosed) {
         const ended = await this.once();
@@ -77,8 +98,7 @@ export class LiveConnection {
         await this.wait(ended);
       }
     } finally {
-      removeEventListener("online", this.retryNow);
-      document.removeEventListener("visibilitychange", this.retryNow);
+      watching.abort();
     }
   }
 
@@ -88,6 +108,45 @@ export class LiveConnection {
     this.status = { ...this.status, state: "closed" };
     this.hurry();
     await this.hub.stop();
+  }
+
+  /** Ends the connection, to begin anew at once. */
+  async restart() {
+    this.attempts = 0;
+    this.hurry();
+    await this.hub.stop().catch(() => {});
+    this.hurry();
+  }
+
+  /**
+   * Looks after what a page cannot be told: that the machine has slept, or that the
+   * network is another one.
+   *
+   * @param {AbortSignal} signal
+   */
+  watch(signal) {
+    let ticked = Date.now();
+    const timer = setInterval(() => {
+      const late = Date.now() - ticked - TICK_MS;
+      ticked = Date.now();
+      if (late > SLEEP_MS_MIN) this.wake();
+    }, TICK_MS);
+    signal.addEventListener("abort", () => clearInterval(timer));
+    addEventListener("online", () => this.wake(), { signal });
+    addEventListener("offline", () => this.wake(), { signal });
+    addEventListener("pageshow", (event) => event.persisted && this.wake(), { signal });
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.wake(), { signal });
+  }
+
+  /** Tries at once, or finds out whether the connection that there is still works. */
+  wake() {
+    this.hurry();
+    if (this.status.state !== "live" || this.isProbing) return;
+    this.isProbing = true;
+    const late = new Promise((_, reject) => setTimeout(reject, PROBE_MS_MAX));
+    Promise.race([this.probe(this.invoke), late])
+      .catch(() => (this.status.state === "live" ? this.restart() : undefined))
+      .finally(() => (this.isProbing = false));
   }
 
   /**
@@ -107,7 +166,7 @@ export class LiveConnection {
       await this.hub.start();
       if (this.isClosed) return null;
       this.report("catching-up", null);
-      await this.prepare((method, ...args) => this.hub.invoke(method, ...args));
+      await this.prepare(this.invoke);
     } catch (error) {
       await this.hub.stop().catch(() => {});
       return error ?? new Error("the connection could not be made");

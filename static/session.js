@@ -7,6 +7,7 @@
 
 /**
  * @typedef {object} Session
+ * @property {string} id as events and presence name the user
  * @property {string} name
  * @property {boolean} canDispatch whether the server will let this user change jobs
  * @property {string[]} regions the regions that the user dispatches; `*` stands for all
@@ -38,6 +39,7 @@ export async function fetchPersonas() {
 export function sessionOf(persona) {
   const canDispatch = persona.role === "dispatcher" || persona.role === "admin";
   return {
+    id: String(readClaims(persona.token).sub),
     name: persona.name,
     canDispatch,
     regions: persona.role === "admin" ? ["*"] : canDispatch ? persona.regions : [],
@@ -66,6 +68,7 @@ export function sessionOfToken(token) {
   if (!(expiresAt > Date.now())) throw new Error("This token has expired.");
   const regions = Array.isArray(claims.regions) ? claims.regions.map(String) : [];
   return {
+    id: String(claims.sub),
     name: String(claims.name ?? claims.sub ?? "unnamed"),
     canDispatch,
     regions: isAdmin ? ["*"] : canDispatch ? regions : [],

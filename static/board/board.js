@@ -6,8 +6,9 @@
  * at; the views show it and ask for changes. None of these knows this file.
  */
 
+import { ConnectionLine } from "../connection-line.js";
 import { byId, showText } from "../dom.js";
-import { clock, knownZone, localDate, ownZone } from "../time.js";
+import { knownZone, localDate, ownZone } from "../time.js";
 import { AssignDialog } from "./assign-dialog.js";
 import { dayStart } from "./axis.js";
 import { CancelDialog } from "./cancel-dialog.js";
@@ -21,6 +22,7 @@ import { LiveData } from "./live-data.js";
 import { Mover } from "./mover.js";
 import { OvertakenDialog } from "./overtaken-dialog.js";
 import { RescheduleDialog } from "./reschedule-dialog.js";
+import { PresenceLine } from "./presence-line.js";
 import { barId, commonZone, unassignedOf } from "./schedule.js";
 import { ScheduleView } from "./schedule-view.js";
 import { Toasts } from "./toasts.js";
@@ -61,6 +63,7 @@ export class Board {
       change: () => this.changed(),
       event: (event) => this.panel.take(event),
       status: (status) => this.showStatus(status),
+      presence: () => this.showPresence(),
       signedOut: () => this.end("Your sign-in has expired. Please sign in again."),
     });
     /** The moment from which on jobs are loaded; null for all. @type {string | null} */
@@ -70,7 +73,10 @@ export class Board {
     /** A job of the address that the server does not know. */
     this.missing = "";
     const { jobs, api, names } = this.data;
-    this.data.feed = new EventFeed(byId("feed"), byId("feed-empty"), names);
+    const contractors = () => this.data.contractors.values();
+    this.data.feed = new EventFeed(byId("feed"), byId("feed-empty"), { names, api, contractors });
+    this.line = new ConnectionLine("paused");
+    this.people = new PresenceLine(byId("presence"));
     this.toasts = new Toasts(byId("toasts"));
     const [zone, whyNot] = [() => this.zones.zone, () => this.whyNot];
     this.overtaken = new OvertakenDialog(byId("overtaken"), { jobs, names, zone }, signal);
@@ -83,15 +89,15 @@ export class Board {
     const desk = { jobs, api, announce, whyNot, done: (/** @type {Job} */ before, /** @type {Job} */ now) => this.done(before, now) };
     this.dialogs = {
       reschedule: new RescheduleDialog(byId("reschedule"), desk),
-      assign: new AssignDialog(byId("assign"), desk, () => this.data.contractors.values()),
+      assign: new AssignDialog(byId("assign"), desk, contractors),
       cancel: new CancelDialog(byId("cancel"), desk),
     };
     this.toolbar = new Toolbar(this.state, signal);
     const act = {
       open: (/** @type {Job} */ job) => this.openJob(job),
-      reschedule: (/** @type {Job} */ job) => this.dialogs.reschedule.open(job),
-      assign: (/** @type {Job} */ job) => this.dialogs.assign.open(job),
-      cancel: (/** @type {Job} */ job) => this.dialogs.cancel.open(job),
+      reschedule: (/** @type {Job} */ job) => this.openDialog("reschedule", job),
+      assign: (/** @type {Job} */ job) => this.openDialog("assign", job),
+      cancel: (/** @type {Job} */ job) => this.openDialog("cancel", job),
       clearFilter: () => this.toolbar.clear(),
       fade: () => this.changed(),
     };
@@ -126,13 +132,13 @@ export class Board {
       }, { signal });
     }
     this.wide.addEventListener("change", () => this.render(), { signal });
+    for (const id of Object.keys(this.dialogs)) byId(id).addEventListener("close", () => this.showPresence(), { signal });
     byId("account-name").textContent = this.session.name;
     byId("account-scope").textContent = scopeText(this.session);
     byId("account").hidden = false;
     byId("board").hidden = false;
-    byId("connection").hidden = false;
     this.showStatus(this.data.connection.status);
-    void this.data.connection.run();
+    void this.data.run();
   }
 
   /** @param {string | null} why */
@@ -147,8 +153,10 @@ export class Board {
     this.list.clear();
     this.schedule.dispose();
     this.panel.render({ ...this.panelState(), id: null });
-    void this.data.connection.close();
-    for (const id of ["account", "board", "connection"]) byId(id).hidden = true;
+    this.line.dispose();
+    this.people.dispose();
+    void this.data.close();
+    for (const id of ["account", "board"]) byId(id).hidden = true;
     this.onEnd(why);
   }
 
@@ -191,7 +199,7 @@ export class Board {
 
   /** Why nothing can be changed just now. */
   get whyNot() {
-    return this.data.isLive ? null : "Changes are paused until the page is live again.";
+    return this.data.whyNot;
   }
 
   /** A bar was dropped. @param {Job} seen @param {import("./move-plan.js").Target} target */
@@ -264,19 +272,27 @@ export class Board {
   /** @param {LiveStatus} status */
   showStatus(status) {
     if (this.listening.signal.aborted) return;
-    const target = byId("connection");
-    target.dataset.state = status.state;
-    showText(target, statusWords(status));
-    showText(byId("paused"), this.pausedText(status));
+    const { caughtUp, failure, isLoaded } = this.data;
+    const consequence = this.session.canDispatch ? "Changes are paused until it is live again." : "";
+    this.line.show(status, { caughtUp, why: failure, isLoaded, consequence });
     this.render();
   }
 
-  /** @param {LiveStatus} status */
-  pausedText(status) {
-    if (!this.data.isLoaded || status.state === "live" || status.state === "connecting") return null;
-    const [since, noChanges] = [clock(status.since), this.session.canDispatch ? " Changes are paused until it is live again." : ""];
-    if (status.state === "catching-up") return `Loading what was missed.${noChanges}`;
-    return `What you see is as of ${since} and may be out of date.${noChanges}`;
+  /** @param {"reschedule" | "assign" | "cancel"} name @param {Job} job */
+  openDialog(name, job) {
+    this.dialogs[name].open(job);
+    this.showPresence();
+  }
+
+  /** Tells what this user looks at, and shows who else does. */
+  showPresence() {
+    if (this.listening.signal.aborted) return;
+    const { presence, jobs, regions } = this.data;
+    const { region, job } = this.state.view;
+    const open = Object.values(this.dialogs).find((dialog) => dialog.job !== null)?.job;
+    presence.lookAt(region === null ? [...regions] : [region], open?.id ?? (jobs.byId.has(job ?? "") ? job : null));
+    this.people.render(presence, (id) => jobs.byId.get(id)?.title);
+    this.panel.render(this.panelState());
   }
 
   changed() {
@@ -289,6 +305,7 @@ export class Board {
     this.rendering = undefined;
     this.renderedAt = performance.now();
     if (this.listening.signal.aborted) return;
+    this.showPresence();
     for (const dialog of Object.values(this.dialogs)) dialog.update();
     this.overtaken.update();
     const jobs = [...this.data.jobs.byId.values()].map((job) => this.changes.shown(job));
@@ -390,6 +407,7 @@ export class Board {
       names: this.data.names,
       canChange: this.session.canDispatch,
       whyNot: this.whyNot,
+      others: id === null ? [] : this.data.presence.withJob(id),
     };
   }
 }
@@ -403,26 +421,6 @@ function countText(count) {
 function scopeText(session) {
   if (!session.canDispatch) return "Contractor";
   return `Dispatcher · ${session.regions.includes("*") ? "all regions" : session.regions.join(", ") || "no region"}`;
-}
-
-/** @param {LiveStatus} status */
-function statusWords({ state, since }) {
-  switch (state) {
-    case "connecting":
-      return "Connecting…";
-    case "catching-up":
-      return "Catching up…";
-    case "live":
-      return "Live";
-    case "reconnecting":
-      return `Reconnecting since ${clock(since)}`;
-    case "offline":
-      return `Offline since ${clock(since)}`;
-    case "refused":
-      return "Refused";
-    default:
-      return "Closed";
-  }
 }
 
 /** Says it to those who cannot see it. @param {string} text */

@@ -19,6 +19,7 @@ import { givenReason } from "./jobs.js";
  * @property {import("../words.js").Names} names
  * @property {boolean} canChange
  * @property {string | null} whyNot why nothing can be changed just now
+ * @property {string[]} others who have it open as well
  */
 
 export class JobPanel {
@@ -113,8 +114,7 @@ export class JobPanel {
     return [
       head,
       element("p", { class: "panel-state" }, statusBadge(job.status), element("span", { class: "dim", "data-part": "version" }, `version ${job.version}`)),
-      // Who else has it open stands here.
-      element("p", { class: "panel-people", "data-part": "people", hidden: true }),
+      element("p", { class: "panel-people", "data-part": "people", role: "status", hidden: state.others.length === 0 }, othersText(state.others)),
       job.cancellationReason && element("p", { class: "panel-reason" }, "Cancelled: ", element("q", {}, job.cancellationReason)),
       facts(job, state),
       this.actions(job, state),
@@ -150,6 +150,13 @@ export class JobPanel {
     const lines = [...this.events].reverse().map((event) => historyLine(event, names));
     return element("ol", { class: "history", "data-testid": "history" }, ...lines);
   }
+}
+
+/** @param {string[]} names */
+function othersText(names) {
+  const last = names.at(-1) ?? "";
+  const all = names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${last} have` : `${last} has`;
+  return `${all} this job open as well.`;
 }
 
 /** @param {Job} job @param {PanelState} state */

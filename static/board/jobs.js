@@ -34,6 +34,11 @@ export class Jobs {
     this.wanted = new Map();
   }
 
+  /** Forgets everything: what follows may be of another database. */
+  clear() {
+    for (const known of [this.byId, this.changes, this.gone]) known.clear();
+  }
+
   /**
    * Takes a full load. What events have said since then stays.
    *

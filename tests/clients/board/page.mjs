@@ -117,6 +117,14 @@ export async function as(persona, options, query = "view=list") {
   return opened;
 }
 
+/** The page of whoever has this token, outside of demo mode, signed in. */
+export async function withToken(url, token, query = "view=list") {
+  const opened = await page(`${url}/?${query}`);
+  await opened.getByTestId("token").fill(token);
+  await opened.getByTestId("token-submit").click();
+  return opened;
+}
+
 /** Answers with a file of the sources, where there is one: to try a change without a build. */
 async function fromSources(route) {
   const { pathname } = new URL(route.request().url());
