@@ -111,6 +111,13 @@ settings! {
         value_delimiter = ','
     )]
     allowed_origins: Vec<String> => Vec<String>, Option::unwrap_or_default, shown;
+    // The page's sign-in
+    /// A page that signs people in and hands the board a token [default: none]
+    #[arg(long, env = "SIGNALBOX_SIGN_IN_URL", value_name = "URL")]
+    sign_in_url: String => Option<String>, as_given, text_if_set;
+    /// What answers the board another token before one expires [default: none]
+    #[arg(long, env = "SIGNALBOX_TOKEN_RENEWAL_URL", value_name = "URL")]
+    token_renewal_url: String => Option<String>, as_given, text_if_set;
     /// This server's name in the event log [default: host name and a random suffix]
     #[arg(long, env = "SIGNALBOX_NODE_ID", value_name = "NAME")]
     node_id: String => String, |it| it.unwrap_or_else(default_node_id), shown;

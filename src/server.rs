@@ -17,7 +17,10 @@ use actix_web::{App, HttpMessage as _, HttpRequest, HttpServer, web};
 use tokio::sync::Semaphore;
 
 use crate::auth::{AuthConfig, AuthFault, Authenticator, Denial, bearer_token};
-use crate::http::{self, ConnectionWatch, DemoAccess, HttpState, Limits, Origins, RequestRates};
+use crate::http::{
+    self, ConnectionWatch, DemoAccess, HttpState, Limits, Origins, RequestRates, SignIn,
+    SignInPages,
+};
 use crate::hub::{Connections, DispatchHub, HUB_PATHS, HubParts, Presence, PresenceTask};
 use crate::jobs::Caller;
 use crate::pipeline::{self, Metrics, MetricsPage, Pipeline, PipelineConfig};
@@ -39,6 +42,8 @@ pub struct ServerConfig {
     pub origins: Origins,
     /// Lets everybody in as a persona.
     pub demo: Option<Arc<DemoAccess>>,
+    /// Where the page's users sign in.
+    pub sign_in: SignInPages,
     /// Bounds and intervals of the pipeline.
     pub pipeline: PipelineConfig,
     /// Timers and bounds of the hub.
@@ -73,6 +78,9 @@ impl ServerConfig {
         for origin in self.origins.allowed() {
             look("allowed_origins", http::origin_fault(origin));
         }
+        let SignInPages { sign_in_url, token_renewal_url } = &self.sign_in;
+        look("sign_in_url", sign_in_url.as_deref().and_then(http::page_url_fault));
+        look("token_renewal_url", token_renewal_url.as_deref().and_then(http::page_url_fault));
         let redis = self.pipeline.redis_url.as_deref().and_then(pipeline::redis_url_fault);
         look("redis_url", redis);
         let tls = self.tls.as_ref().and_then(TlsFiles::fault);
@@ -203,6 +211,7 @@ pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
         reads: Arc::new(Semaphore::new(http::READS_MAX)),
         access_log: config.access_log,
         demo: config.demo.clone(),
+        sign_in: Arc::new(SignIn::new(config.sign_in.clone())),
     };
     let handle = hub.handle();
     let (address, http) = listen(&config, state, hub, metrics)?;

@@ -23,6 +23,8 @@ export function statusWords({ state, since }, events, why) {
       return `Reconnecting since ${moment(since)}…`;
     case "offline":
       return `Offline since ${moment(since)}`;
+    case "signed-out":
+      return "Signed out";
     case "refused":
       return why ? `Refused: ${why}` : "Refused";
     default:

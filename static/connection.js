@@ -15,9 +15,10 @@ const signalR = /** @type {any} */ (globalThis).signalR;
 /**
  * `connecting` for the first time; `catching-up` while what was missed is loaded;
  * `live`; `reconnecting` after a loss; `offline` once several attempts have failed;
- * `refused` when the server will not have this user; `closed` by the page itself.
+ * `refused` when the server will not have this user, `signed-out` when there is no token
+ * any more; `closed` by the page itself.
  *
- * @typedef {"connecting" | "catching-up" | "live" | "reconnecting" | "offline" | "refused" | "closed"} LiveState
+ * @typedef {"connecting" | "catching-up" | "live" | "reconnecting" | "offline" | "refused" | "signed-out" | "closed"} LiveState
  */
 
 /**
@@ -57,7 +58,8 @@ export class LiveConnection {
    *   runs after each connect, before the state is live; its failure is a failed attempt
    * @param {(invoke: Invoke) => Promise<unknown>} options.probe asks the server for as
    *   little as can be
-   * @param {(error: unknown) => boolean} options.isFinal whether to stop trying after this error
+   * @param {(error: unknown) => "refused" | "signed-out" | null} options.isFinal how it
+   *   ends, if trying again makes no sense after this error
    * @param {(status: LiveStatus) => void} options.onStatus
    */
   constructor({ url, token, handlers, prepare, probe, isFinal, onStatus }) {
@@ -71,6 +73,7 @@ export class LiveConnection {
     this.wasLive = false;
     this.attempts = 0;
     this.isProbing = false;
+    this.isRunning = false;
     /** Ends the wait before the next attempt. */
     this.hurry = () => {};
     this.hub = new signalR.HubConnectionBuilder()
@@ -83,23 +86,38 @@ export class LiveConnection {
     this.invoke = (method, ...args) => this.hub.invoke(method, ...args);
   }
 
-  /** Runs until {@link close}, or until an error is final. */
+  /** Runs until {@link close}, or until an error is final; then it may be run again. */
   async run() {
+    if (this.isRunning || this.isClosed) return;
+    this.isRunning = true;
     const watching = new AbortController();
     this.watch(watching.signal);
     try {
       while (!this.isClosed) {
         const ended = await this.once();
         if (this.isClosed) break;
-        if (ended && this.isFinal(ended)) {
-          this.report("refused", ended);
-          return;
+        const end = ended ? this.isFinal(ended) : null;
+        if (end) {
+          this.isRunning = false;
+          return this.report(end, ended);
         }
         await this.wait(ended);
       }
     } finally {
+      this.isRunning = false;
       watching.abort();
     }
+  }
+
+  /**
+   * Goes on with another token: on the connection that there is, or on another one if
+   * the server cannot do that.
+   *
+   * @param {string} token
+   */
+  async renew(token) {
+    if (this.status.state !== "live") return this.hurry();
+    await this.invoke("RenewToken", token).catch(() => this.restart());
   }
 
   /** Ends the connection for good. */

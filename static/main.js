@@ -1,50 +1,35 @@
-/** Wires the page: who is signed in, and the board for them. */
+/** Wires the page: who is signed in, and what there is for them. */
 
 import { Board } from "./board/board.js";
 import { byId } from "./dom.js";
-import { forget, remember, remembered, sessionOf, sessionOfToken } from "./session.js";
-import { SignIn } from "./sign-in.js";
+import { Entrance } from "./entrance.js";
 
 /** @typedef {import("./session.js").Session} Session */
 
-/** @type {Board | null} */
-let board = null;
+/** @type {{ end(why: string | null): void } | null} */
+let view = null;
 
-const signIn = new SignIn(enter);
-
-/** @param {Session} session */
-function enter(session) {
-  remember(session);
+const entrance = new Entrance((session, pages) => {
   const url = new URL(location.href);
   if (session.personaId) url.searchParams.set("persona", session.personaId);
   else url.searchParams.delete("persona");
   history.replaceState(null, "", url);
-  signIn.hide();
-  board = new Board(session, leave);
+  const board = new Board(session, { end: leave, pages, switchTo });
+  view = board;
   board.open();
-}
+});
 
 /** @param {string | null} why */
 function leave(why) {
-  board = null;
-  forget();
-  history.replaceState(null, "", location.pathname);
-  void signIn.show(why);
+  view = null;
+  entrance.leave(why);
 }
 
-/** Goes on as whoever used this tab, or asks. */
-async function start() {
-  const { personaId, token } = remembered();
-  if (!personaId && token) {
-    try {
-      return enter(sessionOfToken(token));
-    } catch {
-      return signIn.show("Your sign-in has expired. Please sign in again.");
-    }
-  }
-  const personas = await signIn.show(null);
-  const persona = personas?.find((one) => one.id === personaId);
-  if (persona) enter(sessionOf(persona));
+/** Goes on as somebody else, who has signed in here. @param {Session} session */
+function switchTo(session) {
+  view = null;
+  history.replaceState(null, "", location.pathname);
+  entrance.enter(session);
 }
 
 /** On a phone, one of the two panels is shown at a time. @param {"jobs" | "feed"} panel */
@@ -56,5 +41,5 @@ function showPanel(panel) {
 
 byId("show-jobs").addEventListener("click", () => showPanel("jobs"));
 byId("show-feed").addEventListener("click", () => showPanel("feed"));
-byId("sign-out").addEventListener("click", () => board?.end(null));
-void start();
+byId("sign-out").addEventListener("click", () => view?.end(null));
+void entrance.start(null);

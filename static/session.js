@@ -13,6 +13,7 @@
  * @property {string[]} regions the regions that the user dispatches; `*` stands for all
  * @property {string | null} contractorId the contractor that the user is
  * @property {string | null} personaId whose token can be had again; none for a pasted one
+ * @property {string | null} renewalUrl where the next token is to be had; none where it is not
  * @property {string} token
  * @property {number} expiresAt
  */
@@ -20,8 +21,19 @@
 const PERSONA_KEY = "signalbox.persona";
 const TOKEN_KEY = "signalbox.token";
 
-/** A token that ends so soon is treated as ended: it would not outlive the request. */
-const EXPIRY_MARGIN_MS = 2000;
+/**
+ * How people sign in here.
+ *
+ * @typedef {object} SignInPages
+ * @property {boolean} isDemo whether there are personas to choose from
+ * @property {string | null} signInUrl a page elsewhere that hands a token over
+ * @property {string | null} tokenRenewalUrl where the next token is to be had
+ */
+
+/** @returns {Promise<SignInPages>} */
+export function fetchSignInPages() {
+  return fetchJson("/sign-in.json");
+}
 
 /**
  * The personas of demo mode; null when the server is not in demo mode.
@@ -29,10 +41,14 @@ const EXPIRY_MARGIN_MS = 2000;
  * @returns {Promise<Persona[] | null>}
  */
 export async function fetchPersonas() {
-  const response = await fetch("/demo/personas", { signal: AbortSignal.timeout(15000) });
-  if (response.status === 404) return null;
+  return (await fetchSignInPages()).isDemo ? (await fetchJson("/demo/personas")).personas : null;
+}
+
+/** @param {string} path */
+async function fetchJson(path) {
+  const response = await fetch(path, { signal: AbortSignal.timeout(15000) });
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
-  return (await response.json()).personas;
+  return response.json();
 }
 
 /** @param {Persona} persona @returns {Session} */
@@ -45,6 +61,7 @@ export function sessionOf(persona) {
     regions: persona.role === "admin" ? ["*"] : canDispatch ? persona.regions : [],
     contractorId: persona.contractorId ?? null,
     personaId: persona.id,
+    renewalUrl: null,
     token: persona.token,
     expiresAt: Date.parse(persona.expiresAt),
   };
@@ -74,13 +91,14 @@ export function sessionOfToken(token) {
     regions: isAdmin ? ["*"] : canDispatch ? regions : [],
     contractorId: contractorId === null ? null : String(contractorId),
     personaId: null,
+    renewalUrl: null,
     token,
     expiresAt,
   };
 }
 
-/** @param {string} token @returns {Record<string, any>} */
-function readClaims(token) {
+/** What a token says, unchecked. @param {string} token @returns {Record<string, any>} */
+export function readClaims(token) {
   try {
     const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
     const bytes = Uint8Array.from(atob(payload), (character) => character.charCodeAt(0));
@@ -89,60 +107,6 @@ function readClaims(token) {
     return claims;
   } catch {
     throw new Error("This is not a JSON Web Token.");
-  }
-}
-
-/** The token of a session, got again when it has ended. */
-export class TokenSource {
-  /**
-   * @param {Session} session
-   * @param {() => void} onEnded called once, when there is no token to be had any more
-   */
-  constructor(session, onEnded) {
-    this.session = session;
-    this.onEnded = onEnded;
-    this.isEnded = false;
-    /** Whether the server has refused the token before its time. */
-    this.isRefused = false;
-    /** @type {Promise<boolean> | null} */
-    this.renewal = null;
-  }
-
-  /** A token that should be good. @returns {Promise<string>} */
-  async get() {
-    const isOver = this.isRefused || Date.now() > this.session.expiresAt - EXPIRY_MARGIN_MS;
-    if (isOver && !(await this.renew())) throw new Error("the session has ended");
-    return this.session.token;
-  }
-
-  /**
-   * Gets a fresh token for the same persona; callers at the same time share one
-   * request. False when there is none to be had: then the session is over. Fails when
-   * the server cannot be asked.
-   */
-  renew() {
-    this.renewal ??= this.fetchToken().finally(() => (this.renewal = null));
-    return this.renewal;
-  }
-
-  /** Ends the session. */
-  end() {
-    if (this.isEnded) return;
-    this.isEnded = true;
-    this.onEnded();
-  }
-
-  async fetchToken() {
-    const id = this.session.personaId;
-    const personas = id && !this.isEnded ? await fetchPersonas() : null;
-    const persona = personas?.find((one) => one.id === id);
-    if (!persona) {
-      this.end();
-      return false;
-    }
-    Object.assign(this.session, sessionOf(persona));
-    this.isRefused = false;
-    return true;
   }
 }
 

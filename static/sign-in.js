@@ -1,10 +1,15 @@
-/** The sign-in view: personas in demo mode, a field for a token otherwise. */
+/**
+ * The sign-in view: personas in demo mode; else a page elsewhere that hands a token over,
+ * if there is one, and a field for a token.
+ */
 
 import { byId, element, showText } from "./dom.js";
-import { fetchPersonas, sessionOf, sessionOfToken } from "./session.js";
+import { signInAddress } from "./hand-over.js";
+import { fetchPersonas, fetchSignInPages, sessionOf, sessionOfToken } from "./session.js";
 
 /** @typedef {import("./session.js").Persona} Persona */
 /** @typedef {import("./session.js").Session} Session */
+/** @typedef {import("./session.js").SignInPages} SignInPages */
 
 /** Whom the board is for, and what it says of them. @type {[string, string][]} */
 const BOARD_ROLES = [["dispatcher", "Dispatchers plan and change jobs"], ["contractor", "Contractors see their own jobs"]];
@@ -12,17 +17,21 @@ const BOARD_ROLES = [["dispatcher", "Dispatchers plan and change jobs"], ["contr
 export class SignIn {
   /**
    * @param {(session: Session) => void} onSession
+   * @param {() => void} onRetry
    * @param {[string, string][]} [roles] whom of a demo this page offers, each with a heading
    */
-  constructor(onSession, roles = BOARD_ROLES) {
+  constructor(onSession, onRetry, roles = BOARD_ROLES) {
     this.onSession = onSession;
     this.roles = roles;
     this.root = byId("sign-in");
-    byId("sign-in-retry").addEventListener("click", () => void this.show(null));
+    byId("sign-in-retry").addEventListener("click", onRetry);
+    byId("sign-in-link").addEventListener("click", () => this.aim());
     byId("token-form").addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
       this.takeToken();
     });
+    /** @type {SignInPages | null} */
+    this.pages = null;
   }
 
   hide() {
@@ -31,25 +40,55 @@ export class SignIn {
   }
 
   /**
-   * Shows the view.
+   * Finds out how people sign in here; null when the server cannot be reached, which the
+   * view says then.
    *
-   * @param {string | null} notice why the user is here again
-   * @returns {Promise<Persona[] | null>} the personas, when there are any to choose from
+   * @returns {Promise<{ pages: SignInPages, personas: Persona[] | null } | null>}
    */
-  async show(notice) {
+  async look() {
     this.root.hidden = false;
-    showText(byId("sign-in-notice"), notice);
     this.state("loading", "Looking who can sign in…");
-    byId("personas").replaceChildren();
     try {
-      const personas = await fetchPersonas();
-      if (personas) this.offer(personas);
-      else this.state("token", "Paste a token that was made for this server.");
-      return personas;
+      this.pages = await fetchSignInPages();
+      return { pages: this.pages, personas: this.pages.isDemo ? await fetchPersonas() : null };
     } catch {
       this.state("failed", "The server cannot be reached.");
       return null;
     }
+  }
+
+  /**
+   * Shows the ways to sign in.
+   *
+   * @param {string | null} notice why the user is here again
+   * @param {Persona[] | null} personas
+   */
+  show(notice, personas) {
+    this.root.hidden = false;
+    showText(byId("sign-in-notice"), notice);
+    if (personas) return this.offer(personas);
+    if (this.pages?.signInUrl) this.state("page", "You sign in on a page of your organisation, and come back here.");
+    else this.state("token", "Paste a token that was made for this server.");
+  }
+
+  /**
+   * Asks whether the user wants to be who a link makes them.
+   *
+   * @param {Session} session
+   * @param {Session | null} former who the user is so far
+   * @param {() => void} onRefused
+   */
+  confirm(session, former, onRefused) {
+    this.root.hidden = false;
+    showText(byId("sign-in-notice"), null);
+    const now = former ? `You are signed in as ${former.name}.` : "You are not signed in.";
+    this.state("confirm", `${now} A link wants to sign you in as ${session.name} (${session.id}). Go on only if you have asked for it.`);
+    const yes = element("button", { type: "button", class: "button primary", "data-testid": "confirm-sign-in" }, `Sign in as ${session.name}`);
+    const no = element("button", { type: "button", class: "button", "data-testid": "refuse-sign-in" }, former ? `Stay ${former.name}` : "Do not sign in");
+    yes.addEventListener("click", () => this.onSession(session));
+    no.addEventListener("click", onRefused);
+    byId("personas").replaceChildren(element("div", { class: "dialog-buttons" }, no, yes));
+    no.focus();
   }
 
   /** @param {string} state @param {string} lead */
@@ -57,8 +96,17 @@ export class SignIn {
     this.root.dataset.state = state;
     showText(byId("sign-in-lead"), lead);
     showText(byId("token-problem"), null);
+    byId("personas").replaceChildren();
     byId("token-form").hidden = state !== "token";
+    byId("sign-in-page").hidden = state !== "page";
     byId("sign-in-retry").hidden = state !== "failed";
+    byId("use-token").onclick = () => this.state("token", "Paste a token that was made for this server.");
+    if (state === "page") this.aim();
+  }
+
+  /** Points the link to the sign-in page, with the way back. */
+  aim() {
+    if (this.pages?.signInUrl) byId("sign-in-link").href = signInAddress(this.pages.signInUrl);
   }
 
   /** @param {Persona[]} personas */

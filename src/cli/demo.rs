@@ -10,7 +10,7 @@ use super::{Outcome, run};
 use crate::auth::AuthConfig;
 use crate::config::LogFormat;
 use crate::demo::{personas, sample, simulation};
-use crate::http::{DemoAccess, Limits, Origins};
+use crate::http::{DemoAccess, Limits, Origins, SignInPages};
 use crate::hub;
 use crate::jobs::Role;
 use crate::pipeline::PipelineConfig;
@@ -57,6 +57,7 @@ pub fn run(args: DemoArgs) -> Outcome {
         auth: AuthConfig { secret: Some(secret.clone()), ..AuthConfig::default() },
         origins: Origins::default().loopback_only(),
         demo: Some(Arc::new(access)),
+        sign_in: SignInPages::default(),
         pipeline: PipelineConfig::default(),
         hub: hub::options(),
         access_log: false,

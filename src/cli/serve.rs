@@ -8,7 +8,7 @@ use clap::Args;
 use super::{Outcome, run};
 use crate::auth::{AuthConfig, JwksConfig};
 use crate::config::{ConfigError, PartialSettings, Settings};
-use crate::http::{Limits, Origins, TrustedProxies};
+use crate::http::{Limits, Origins, SignInPages, TrustedProxies};
 use crate::hub;
 use crate::pipeline::PipelineConfig;
 use crate::server::ServerConfig;
@@ -101,6 +101,10 @@ pub(super) fn server_config(settings: Settings, migrate: bool) -> Result<ServerC
         },
         origins: Origins::new(settings.allowed_origins),
         demo: None,
+        sign_in: SignInPages {
+            sign_in_url: settings.sign_in_url,
+            token_renewal_url: settings.token_renewal_url,
+        },
         pipeline: PipelineConfig {
             event_retention: settings.event_retention_days.map(|days| days.get() * DAY),
             redis_url: settings.redis_url,

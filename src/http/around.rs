@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage as _, HttpResponse, web};
 
@@ -104,15 +106,8 @@ pub(super) fn is_hub(path: &str) -> bool {
     path.starts_with(HUB_PREFIX)
 }
 
-/// What a page from here may load and do.
-const PAGE_SECURITY_POLICY: &str = "default-src 'self'; connect-src 'self'; \
-     img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; \
-     frame-ancestors 'none'";
-
 /// What everything else may, should a browser take it for a page.
 const DATA_SECURITY_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
-
-const CONTENT_SECURITY_POLICY: &str = "content-security-policy";
 
 /// On every answer. The two `same-origin` keep other sites from opening or embedding what is
 /// here; pages of configured origins ask by CORS, to which neither applies.
@@ -127,17 +122,18 @@ const SECURITY_HEADERS: [(&str, &str); 5] = [
 /// A year, in which browsers come by TLS alone. Other names of the domain are not ours.
 const STRICT_TRANSPORT_SECURITY: (&str, &str) = ("strict-transport-security", "max-age=31536000");
 
-/// A page with needs of its own brings its policy along.
-fn add_security_headers(headers: &mut HeaderMap, is_tls: bool) {
+/// `page` is what a page from here may load and do; one with needs of its own brings its
+/// policy along.
+fn add_security_headers(headers: &mut HeaderMap, page: Option<&HeaderValue>, is_tls: bool) {
     let static_header =
         |name, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
     if !headers.contains_key(CONTENT_SECURITY_POLICY) {
         let is_page = headers
             .get(CONTENT_TYPE)
             .is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/html"));
-        let policy = if is_page { PAGE_SECURITY_POLICY } else { DATA_SECURITY_POLICY };
-        let (name, value) = static_header(CONTENT_SECURITY_POLICY, policy);
-        headers.insert(name, value);
+        let of_data = HeaderValue::from_static(DATA_SECURITY_POLICY);
+        let policy = page.filter(|_| is_page).cloned().unwrap_or(of_data);
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
     }
     let transport = is_tls.then_some(STRICT_TRANSPORT_SECURITY);
     for (name, value) in SECURITY_HEADERS.into_iter().chain(transport) {
@@ -175,9 +171,11 @@ pub async fn around(
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
-    add_security_headers(headers, is_tls);
-    if let Some(state) = response.request().app_data::<web::Data<HttpState>>() {
-        access.end(&response, &id, state);
+    let state = response.request().app_data::<web::Data<HttpState>>().cloned();
+    let page = state.as_ref().map(|state| state.sign_in.policy());
+    add_security_headers(response.headers_mut(), page, is_tls);
+    if let Some(state) = state {
+        access.end(&response, &id, &state);
     }
     Ok(match watched {
         Some(watched) => response.map_body(|_, body| BoxBody::new(watched.answer(body, is_hub))),

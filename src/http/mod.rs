@@ -26,6 +26,7 @@ mod page;
 mod problem;
 mod rate_limiter;
 mod request;
+mod sign_in;
 mod spelling;
 mod static_files;
 mod watch;
@@ -42,6 +43,7 @@ pub use code::Code;
 pub use demo::{DemoAccess, Persona};
 pub use limits::{HEADER_BYTES_MAX, HEADERS_MAX, Limits, RequestRates, TARGET_BYTES_MAX, limited};
 pub use problem::Problem;
+pub use sign_in::{SignIn, SignInPages, page_url_fault};
 pub use watch::{ConnectionWatch, KEEP_ALIVE};
 
 use endpoint::Endpoint;
@@ -83,6 +85,8 @@ pub struct HttpState {
     pub body_timeout: Duration,
     /// Lets anybody in as a persona; only in demo mode.
     pub demo: Option<Arc<DemoAccess>>,
+    /// Where the page's users sign in.
+    pub sign_in: Arc<SignIn>,
 }
 
 /// What a handler works with.
@@ -127,6 +131,7 @@ fn endpoints() -> Vec<Endpoint> {
         Endpoint::at("/healthz").get(health::alive, about::alive),
         Endpoint::at("/readyz").get(health::ready, about::ready),
         Endpoint::at("/metrics").get(metrics::page, about::metrics),
+        Endpoint::at("/sign-in.json").get(sign_in::pages, about::sign_in),
         Endpoint::at("/demo/personas").get(demo::personas, about::personas),
         Endpoint::at("/openapi.json").get(documents::openapi, about::openapi),
     ]

@@ -7,7 +7,8 @@
 
 import { Api } from "../api.js";
 import { arrange, byId, element, showText } from "../dom.js";
-import { TokenSource } from "../session.js";
+import { remember } from "../session.js";
+import { TokenSource } from "../token-source.js";
 import { CloseDialog } from "./close-dialog.js";
 import { ConnectionTable } from "./connection-table.js";
 import { Connections, LISTED_MAX, groupSizes } from "./connections.js";
@@ -35,7 +36,7 @@ const GROUPS_MAX = 40;
 export class Admin {
   /** @param {Session} session @param {() => void} onExpired */
   constructor(session, onExpired) {
-    this.connections = new Connections(new Api(new TokenSource(session, onExpired)));
+    this.connections = new Connections(new Api(new TokenSource(session, { ended: onExpired, renewed: () => remember(session), ending: () => {} })));
     this.table = new ConnectionTable((connection, all) => this.ask(connection, all));
     this.dialog = new CloseDialog(this.connections, (closed) => this.wasClosed(closed));
     this.listening = new AbortController();

@@ -8,6 +8,7 @@
 
 import { ConnectionLine } from "../connection-line.js";
 import { byId, showText } from "../dom.js";
+import { SessionNotice } from "../session-notice.js";
 import { knownZone, localDate, ownZone } from "../time.js";
 import { AssignDialog } from "./assign-dialog.js";
 import { dayStart } from "./axis.js";
@@ -47,10 +48,16 @@ const COMING_FROM_HOURS = 48;
 const WIDE = "(min-width: 56.01rem)";
 
 export class Board {
-  /** @param {Session} session @param {(why: string | null) => void} onEnd */
-  constructor(session, onEnd) {
+  /**
+   * @param {Session} session
+   * @param {object} on
+   * @param {import("../session.js").SignInPages} on.pages
+   * @param {(why: string | null) => void} on.end
+   * @param {(session: Session) => void} on.switchTo somebody else has signed in
+   */
+  constructor(session, { pages, end, switchTo }) {
     this.session = session;
-    this.onEnd = onEnd;
+    this.onEnd = end;
     /** @type {number | undefined} */
     this.rendering = undefined;
     this.renderedAt = 0;
@@ -64,7 +71,8 @@ export class Board {
       event: (event) => this.panel.take(event),
       status: (status) => this.showStatus(status),
       presence: () => this.showPresence(),
-      signedOut: () => this.end("Your sign-in has expired. Please sign in again."),
+      signedOut: () => this.signedOut(),
+      signInEnding: (endsInMs) => this.notice.ending(endsInMs),
     });
     /** The moment from which on jobs are loaded; null for all. @type {string | null} */
     this.loadedFrom = null;
@@ -76,6 +84,12 @@ export class Board {
     const contractors = () => this.data.contractors.values();
     this.data.feed = new EventFeed(byId("feed"), byId("feed-empty"), { names, api, contractors });
     this.line = new ConnectionLine("paused");
+    this.notice = new SessionNotice(pages, signal);
+    this.notice.onSession = (another) => {
+      if (another.id === session.id) return this.data.resume({ ...another, renewalUrl: session.renewalUrl });
+      this.onEnd = () => switchTo(another);
+      this.end(null);
+    };
     this.people = new PresenceLine(byId("presence"));
     this.toasts = new Toasts(byId("toasts"));
     const [zone, whyNot] = [() => this.zones.zone, () => this.whyNot];
@@ -139,6 +153,13 @@ export class Board {
     byId("board").hidden = false;
     this.showStatus(this.data.connection.status);
     void this.data.run();
+  }
+
+  /** The token has ended: what is there stays, but there may be nothing yet. */
+  signedOut() {
+    if (!this.data.isLoaded) return this.end("Your sign-in has expired. Please sign in again.");
+    this.notice.ended();
+    this.showStatus(this.data.connection.status);
   }
 
   /** @param {string | null} why */

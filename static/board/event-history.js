@@ -57,7 +57,8 @@ export async function eventsBefore(api, filter, before, wanted) {
 /** Whether the event is one of the filter's. @param {JobEvent} event @param {EventFilter} filter */
 export function isOf(event, { jobId, contractorId }) {
   if (jobId && event.jobId !== jobId) return false;
-  return !contractorId || event.contractorIds.includes(contractorId) || (event.previousContractorIds ?? []).includes(contractorId);
+  if (!contractorId || event.contractorIds.includes(contractorId)) return true;
+  return event.type === "JobAssigned" && event.previousContractorIds.includes(contractorId);
 }
 
 /**
@@ -68,9 +69,11 @@ export function isOf(event, { jobId, contractorId }) {
  * @param {JobEvent | undefined} former
  */
 export function isUndo(event, former) {
-  if (!former || former.type !== event.type || former.actor.id !== event.actor.id || former.jobVersion !== event.jobVersion - 1) return false;
-  if (event.type === "JobRescheduled") return event.newStartUtc === former.previousStartUtc && event.newEndUtc === former.previousEndUtc;
-  if (event.type === "JobAssigned") return sameIds(event.contractorIds, former.previousContractorIds ?? []);
+  if (!former || former.actor.id !== event.actor.id || former.jobVersion !== event.jobVersion - 1) return false;
+  if (event.type === "JobRescheduled" && former.type === "JobRescheduled") {
+    return event.newStartUtc === former.previousStartUtc && event.newEndUtc === former.previousEndUtc;
+  }
+  if (event.type === "JobAssigned" && former.type === "JobAssigned") return sameIds(event.contractorIds, former.previousContractorIds);
   return false;
 }
 

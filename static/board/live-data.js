@@ -9,8 +9,9 @@
 
 import { Api, ApiError } from "../api.js";
 import { LiveConnection } from "../connection.js";
-import { TokenSource } from "../session.js";
+import { remember } from "../session.js";
 import { clock } from "../time.js";
+import { TokenSource } from "../token-source.js";
 import { Jobs } from "./jobs.js";
 import { Presence } from "./presence.js";
 
@@ -57,6 +58,8 @@ export class LiveData {
    *   it was missed; what it says is known by now
    * @param {(status: LiveStatus) => void} on.status
    * @param {() => void} on.signedOut the token has ended, and there is no other
+   * @param {(endsInMs: number | null) => void} on.signInEnding how long the sign-in lasts;
+   *   null when it does not look as if it ended
    * @param {() => void} [on.presence] who looks at the same has changed
    */
   constructor(session, on) {
@@ -85,7 +88,11 @@ export class LiveData {
     this.contractors = new Map();
     /** The load of the contractors that is under way. @type {Promise<void> | null} */
     this.learning = null;
-    this.tokens = new TokenSource(session, on.signedOut);
+    this.tokens = new TokenSource(session, {
+      renewed: () => this.renewed(),
+      ended: () => this.signOut(),
+      ending: on.signInEnding,
+    });
     this.api = new Api(this.tokens);
     this.jobs = new Jobs({
       isMine: (job) => session.canDispatch || job.contractorIds.includes(session.contractorId ?? ""),
@@ -111,11 +118,13 @@ export class LiveData {
 
   /** Begins, and goes on until {@link close}. */
   run() {
+    this.tokens.start();
     this.regionsTimer = setInterval(() => void this.lookForRegions(), REGIONS_INTERVAL_MS);
     return this.connection.run();
   }
 
   close() {
+    this.tokens.stop();
     clearInterval(this.regionsTimer);
     clearTimeout(this.progress);
     return this.connection.close();
@@ -123,12 +132,30 @@ export class LiveData {
 
   /** Whether changes can be made just now. */
   get isLive() {
-    return this.connection.status.state === "live";
+    return this.connection.status.state === "live" && !this.tokens.isEnded;
+  }
+
+  /** Goes on with another token of the same user. @param {Session} session */
+  resume(session) {
+    this.tokens.resume(session);
+    void this.connection.run();
+  }
+
+  renewed() {
+    remember(this.session);
+    void this.connection.renew(this.session.token);
+  }
+
+  /** What is known stays; the next attempt to connect is the last. */
+  signOut() {
+    void this.connection.restart();
+    this.on.signedOut();
   }
 
   /** Why nothing can be changed just now, for people; null when it can. */
   get whyNot() {
     if (!this.session.canDispatch) return "Only dispatchers change jobs.";
+    if (this.tokens.isEnded) return "Your sign-in has ended. Sign in again to make changes.";
     if (this.isLive) return null;
     const { state, since } = this.connection.status;
     if (state === "refused") return `The server refuses this. ${this.failure}`.trim();
@@ -313,17 +340,17 @@ export class LiveData {
     }
   }
 
-  /** Whether to stop trying to connect after this error. @param {unknown} error */
+  /** How it ends, if trying to connect again makes no sense. @param {unknown} error */
   isFinal(error) {
-    if (this.tokens.isEnded) return true;
+    if (this.tokens.isEnded) return "signed-out";
     if (isUnauthenticated(error)) {
       // The first time the token may only have aged; a fresh one that is refused as
       // well is the end.
       if (this.tokens.isRefused) this.tokens.end();
       this.tokens.isRefused = true;
-      return this.tokens.isEnded;
+      return this.tokens.isEnded ? "signed-out" : null;
     }
-    return isForbidden(error);
+    return isForbidden(error) ? "refused" : null;
   }
 
   /** The contractors' names, for people. */

@@ -9,6 +9,7 @@ use super::operation::{Body, Description};
 use crate::http::code::Code;
 use crate::http::demo::PersonasJson;
 use crate::http::health::{Health, Readiness};
+use crate::http::sign_in::SignInJson;
 use crate::pipeline::METRICS_MEDIA_TYPE;
 
 pub(super) const TAG: &str = "server";
@@ -42,6 +43,20 @@ pub(in crate::http) fn metrics() -> Description {
     Description::of(TAG, "getMetrics", "Read the server's numbers, as Prometheus does")
         .for_some("For admins; without a token, for callers on the server's own machine.")
         .answers(StatusCode::OK, "The numbers.", Body::other(METRICS_MEDIA_TYPE, Type::String), &[])
+}
+
+pub(in crate::http) fn sign_in() -> Description {
+    let example = json!({
+        "isDemo": false,
+        "signInUrl": "https://login.example/board",
+        "tokenRenewalUrl": "https://login.example/renew",
+    });
+    Description::of(TAG, "getSignIn", "Ask where the page's users get their tokens").answers(
+        StatusCode::OK,
+        "The addresses; null where tokens are pasted, or not renewed.",
+        Body::json::<SignInJson>(example),
+        &[],
+    )
 }
 
 pub(in crate::http) fn personas() -> Description {

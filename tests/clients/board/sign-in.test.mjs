@@ -21,7 +21,7 @@ describe("signing in", () => {
   });
 
   test("takes a token outside of demo mode, and asks again when it ends", async () => {
-    expect(/status of 40[14]/, /WebSocket/);
+    expect(/status of 401/, /WebSocket/);
     const server = await Server.serve();
     try {
       const { body: job } = await new Client(server.url, sign(claims.admin())).job({ region: "north" });
@@ -39,15 +39,28 @@ describe("signing in", () => {
       await opened.getByTestId("token").fill(sign({ ...claims.dispatcher("north"), exp: secondsFromNow(6) }));
       await opened.getByTestId("token-submit").click();
       await state(opened, "live");
-      await opened.getByTestId("sign-in-notice").filter({ hasText: "expired" }).waitFor();
-      assert.equal(await opened.getByTestId("board").isHidden(), true);
+      await opened.getByTestId("view-list").click();
+      await card(opened, job).waitFor();
+      await opened.getByTestId("session-notice").filter({ hasText: "ends in less than a minute" }).waitFor();
+      await opened.getByTestId("session-notice").filter({ hasText: "has ended" }).waitFor();
+      await state(opened, "signed-out");
+      // What is there stays; nobody can change it.
+      assert.equal(await card(opened, job).getByTestId("reschedule").isDisabled(), true);
+      await opened.getByTestId("paused").filter({ hasText: "old, as of" }).waitFor();
+
+      await opened.getByTestId("sign-in-again").click();
+      await opened.getByTestId("token-again").fill(sign(claims.dispatcher("north")));
+      await opened.getByTestId("token-again-submit").click();
+      await state(opened, "live");
+      assert.equal(await opened.getByTestId("session-notice").isHidden(), true);
+      assert.equal(await card(opened, job).getByTestId("reschedule").isEnabled(), true);
     } finally {
       await dispose(server);
     }
   });
 
   test("a server that refuses the token leads back to it", async () => {
-    expect(/status of 40[14]/);
+    expect(/status of 401/);
     const server = await Server.serve();
     try {
       const opened = await page(server.url);

@@ -142,6 +142,7 @@ fn rows() -> Vec<Row> {
         // Whoever is on the server's own machine, as the test is.
         ("GET", "/metrics", A::Nothing, nothing, Anyone(OK)),
         ("GET", "/openapi.json", A::Nothing, nothing, Anyone(OK)),
+        ("GET", "/sign-in.json", A::Nothing, nothing, Anyone(OK)),
         // There are none but in the demo.
         ("GET", "/demo/personas", A::Nothing, nothing, Anyone(NOT_FOUND)),
     ];

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use signalbox::auth::{AuthConfig, Claims, issue};
-use signalbox::http::{Limits, Origins};
+use signalbox::http::{Limits, Origins, SignInPages};
 use signalbox::jobs::{Actor, Regions, Role};
 use signalbox::jobs::{
     Caller, Command, CommandRequest, ContractorId, CreateContractor, CreateJob, EventId, Job,
@@ -41,6 +41,7 @@ pub struct SiteOptions {
     pub auth: AuthConfig,
     pub limits: Limits,
     pub tls: Option<TlsFiles>,
+    pub sign_in: SignInPages,
 }
 
 impl Default for SiteOptions {
@@ -53,7 +54,8 @@ impl Default for SiteOptions {
         };
         let (hub, origins) = (signalbox::hub::options(), Origins::default());
         let auth = AuthConfig { secret: Some(SECRET.to_owned()), ..AuthConfig::default() };
-        Self { pipeline, hub, event_log: None, origins, auth, limits: Limits::default(), tls: None }
+        let (limits, sign_in) = (Limits::default(), SignInPages::default());
+        Self { pipeline, hub, event_log: None, origins, auth, limits, tls: None, sign_in }
     }
 }
 
@@ -89,6 +91,7 @@ impl Site {
             auth: options.auth,
             origins: options.origins,
             demo: None,
+            sign_in: options.sign_in,
             pipeline: options.pipeline,
             hub: options.hub,
             access_log: false,
