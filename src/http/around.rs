@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage as _, HttpResponse, web};
 
@@ -123,11 +122,18 @@ const SECURITY_HEADERS: [(&str, &str); 5] = [
 const STRICT_TRANSPORT_SECURITY: (&str, &str) = ("strict-transport-security", "max-age=31536000");
 
 /// `page` is what a page from here may load and do; one with needs of its own brings its
-/// policy along.
-fn add_security_headers(headers: &mut HeaderMap, page: Option<&HeaderValue>, is_tls: bool) {
+/// policy along. Where nothing has changed, a browser goes on with the policy that it has:
+/// it would take one from here in its place, and there is no content to tell which.
+fn add_security_headers(
+    response: &mut HttpResponse<BoxBody>,
+    page: Option<&HeaderValue>,
+    is_tls: bool,
+) {
+    let is_unchanged = response.status() == StatusCode::NOT_MODIFIED;
+    let headers = response.headers_mut();
     let static_header =
         |name, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
-    if !headers.contains_key(CONTENT_SECURITY_POLICY) {
+    if !is_unchanged && !headers.contains_key(CONTENT_SECURITY_POLICY) {
         let is_page = headers
             .get(CONTENT_TYPE)
             .is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/html"));
@@ -173,7 +179,7 @@ pub async fn around(
     }
     let state = response.request().app_data::<web::Data<HttpState>>().cloned();
     let page = state.as_ref().map(|state| state.sign_in.policy());
-    add_security_headers(response.headers_mut(), page, is_tls);
+    add_security_headers(response.response_mut(), page, is_tls);
     if let Some(state) = state {
         access.end(&response, &id, &state);
     }

@@ -148,3 +148,9 @@ test("the page may call where tokens are renewed, and nothing else", async () =>
     await dispose(plain);
   }
 });
+
+test("an answer that nothing has changed leaves the page's policy as it is", async () => {
+  const { headers } = await fetch(server.url);
+  const again = await fetch(server.url, { headers: { "if-none-match": headers.get("etag") } });
+  assert.deepEqual([again.status, again.headers.get("content-security-policy")], [304, null]);
+});
