@@ -1,6 +1,7 @@
 /** Wires the page: who is signed in, and what there is for them. */
 
 import { Board } from "./board/board.js";
+import { ContractorPage } from "./board/contractor.js";
 import { byId } from "./dom.js";
 import { Entrance } from "./entrance.js";
 
@@ -14,9 +15,10 @@ const entrance = new Entrance((session, pages) => {
   if (session.personaId) url.searchParams.set("persona", session.personaId);
   else url.searchParams.delete("persona");
   history.replaceState(null, "", url);
-  const board = new Board(session, { end: leave, pages, switchTo });
-  view = board;
-  board.open();
+  const on = { end: leave, pages, switchTo };
+  const opened = session.canDispatch ? new Board(session, on) : new ContractorPage(session, on);
+  view = opened;
+  opened.open();
 });
 
 /** @param {string | null} why */

@@ -151,6 +151,19 @@ export function durationText(milliseconds) {
   return parts.join(" ") || "0 min";
 }
 
+/**
+ * How far a clock in one zone is ahead of another one's: `1 h behind`; empty when it is
+ * not.
+ *
+ * @param {number} moment
+ * @param {string} zone whose clock
+ * @param {string} other what it is compared with
+ */
+export function zoneDifference(moment, zone, other) {
+  const ahead = offsetAt(moment, other) - offsetAt(moment, zone);
+  return ahead === 0 ? "" : `${durationText(Math.abs(ahead))} ${ahead > 0 ? "ahead" : "behind"}`;
+}
+
 /** This device's zone. */
 export const ownZone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 
