@@ -65,6 +65,8 @@ export class LiveData {
   constructor(session, on) {
     this.session = session;
     this.on = on;
+    /** What the user may see, by the token. */
+    this.scope = scopeOf(session);
     /** Why the last load or connection failed, for people; empty when none has. */
     this.failure = "";
     this.isLoaded = false;
@@ -141,9 +143,15 @@ export class LiveData {
     void this.connection.run();
   }
 
+  /** There is another token, which may say something else of the same user. */
   renewed() {
     remember(this.session);
-    void this.connection.renew(this.session.token);
+    const scope = scopeOf(this.session);
+    const isSame = scope === this.scope;
+    this.scope = scope;
+    if (isSame) return void this.connection.renew(this.session.token);
+    this.hasBegun = false;
+    void this.connection.restart();
   }
 
   /** What is known stays; the next attempt to connect is the last. */
@@ -358,6 +366,11 @@ export class LiveData {
     const named = ids.map((id) => this.contractors.get(id)?.name ?? "another contractor");
     return named.join(", ") || "nobody assigned";
   };
+}
+
+/** @param {Session} session */
+function scopeOf({ regions, contractorId }) {
+  return JSON.stringify([[...regions].sort(), contractorId]);
 }
 
 /** Why nothing could be loaded, for people. @param {unknown} error */

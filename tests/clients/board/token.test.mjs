@@ -127,6 +127,20 @@ describe("a token that ends", () => {
     await card(opened, missed).waitFor();
   });
 
+  test("may come back with another region, and the page shows that one", async () => {
+    expect(...ELSEWHERE, ...REFUSED);
+    const client = new Client(server.url, sign(claims.admin()));
+    const { body: north } = await client.job({ region: "north" });
+    const { body: south } = await client.job({ region: "south" });
+    elsewhere.token = () => dora(9);
+    const opened = await signedIn();
+    await card(opened, north).waitFor();
+    elsewhere.token = () => dora(600, { regions: ["south"] });
+    await card(opened, south).waitFor();
+    await card(opened, north).waitFor({ state: "detached" });
+    await state(opened, "live");
+  });
+
   test("is not renewed to be somebody else's", async () => {
     expect(...ELSEWHERE, ...REFUSED);
     elsewhere.token = () => dora(8);
