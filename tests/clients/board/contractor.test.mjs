@@ -23,9 +23,9 @@ async function withContractor(use) {
   }
 }
 
-/** A window of hours from now. */
+/** A window of hours from tomorrow noon on: one that crosses midnight reads otherwise. */
 function inHours(hours, length = 1) {
-  const start = Math.ceil(Date.now() / 900000) * 900000 + hours * 3600000;
+  const start = new Date().setUTCHours(34 + hours, 0, 0, 0);
   return { startUtc: utc(start), endUtc: utc(start + length * 3600000) };
 }
 
@@ -80,13 +80,13 @@ describe("a contractor", () => {
         await card(opened, visit).waitFor();
         network.leave();
         await state(opened, "offline");
-        await opened.locator("#contractor-age").filter({ hasText: "less than a minute old, as of" }).waitFor();
+        await opened.getByTestId("contractor-age").filter({ hasText: "less than a minute old, as of" }).waitFor();
         assert.equal(await card(opened, visit).isVisible(), true);
         const { body: moved } = await client.reschedule(visit, later(visit, 30));
         network.comeBack();
         await shows(opened, visit, "window", times(moved));
         await state(opened, "live");
-        assert.equal(await opened.locator("#contractor-age").isHidden(), true);
+        assert.equal(await opened.getByTestId("contractor-age").isHidden(), true);
         const kept = await opened.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]));
         assert.equal(kept.includes(visit.id) || kept.includes(visit.customer), false, "nothing of the jobs is kept");
       } finally {
