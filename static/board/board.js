@@ -41,6 +41,12 @@ import { ViewState } from "./view-state.js";
  */
 const RENDER_EVERY_MS = 40;
 
+/** The same while changes stream in: most of the time is left for the user. */
+const RENDER_EVERY_MS_BUSY = 100;
+
+/** With more changes than that in one drawing, they stream in. */
+const CHANGES_OF_A_QUIET_TIME = 3;
+
 /** Hours before now from which jobs are loaded: yesterday's midnight in every zone lies within. */
 const COMING_FROM_HOURS = 48;
 
@@ -61,6 +67,10 @@ export class Board {
     /** @type {number | undefined} */
     this.rendering = undefined;
     this.renderedAt = 0;
+    /** Changes that wait for the next drawing. */
+    this.waiting = 0;
+    /** Whether the last drawing took many changes at once. */
+    this.isBusy = false;
     this.listening = new AbortController();
     const { signal } = this.listening;
     this.wide = matchMedia(WIDE);
@@ -317,14 +327,18 @@ export class Board {
   }
 
   changed() {
+    this.waiting += 1;
+    const pause = this.isBusy ? RENDER_EVERY_MS_BUSY : RENDER_EVERY_MS;
     // Not put off by what comes next, or a steady stream of events would never be seen.
-    this.rendering ??= setTimeout(() => this.render(), Math.max(0, this.renderedAt + RENDER_EVERY_MS - performance.now()));
+    this.rendering ??= setTimeout(() => this.render(), Math.max(0, this.renderedAt + pause - performance.now()));
   }
 
   render() {
     clearTimeout(this.rendering);
     this.rendering = undefined;
     this.renderedAt = performance.now();
+    this.isBusy = this.waiting > CHANGES_OF_A_QUIET_TIME;
+    this.waiting = 0;
     if (this.listening.signal.aborted) return;
     this.showPresence();
     for (const dialog of Object.values(this.dialogs)) dialog.update();

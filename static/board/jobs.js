@@ -154,3 +154,13 @@ export function givenReason(event) {
   const reason = "reason" in event ? event.reason : null;
   return reason && reason !== NO_REASON ? reason : null;
 }
+
+/** @type {WeakMap<Job, { start: number, end: number }>} */
+const spans = new WeakMap();
+
+/** When the job is, in milliseconds. Read once: a job that has changed is another object. @param {Job} job */
+export function spanOf(job) {
+  let span = spans.get(job);
+  if (!span) spans.set(job, (span = { start: Date.parse(job.startUtc), end: Date.parse(job.endUtc) }));
+  return span;
+}

@@ -4,6 +4,7 @@
  */
 
 import { isOpen } from "../words.js";
+import { spanOf } from "./jobs.js";
 
 /** @typedef {import("../api.js").Job} Job */
 /** @typedef {import("../api.js").Contractor} Contractor */
@@ -49,7 +50,7 @@ export function barId(jobId, rowId) {
 export function barsOf(jobs, axis, rowIds) {
   const bars = [];
   for (const job of jobs) {
-    const [start, end] = [Date.parse(job.startUtc), Date.parse(job.endUtc)];
+    const { start, end } = spanOf(job);
     if (!axis.overlaps(start, end)) continue;
     for (const rowId of job.contractorIds) {
       if (rowIds.has(rowId)) bars.push({ id: barId(job.id, rowId), rowId, job, start, end });
@@ -96,7 +97,7 @@ function row(id, isHeading, name, of) {
 export function addLoads(rows, jobs, axis) {
   const byId = new Map(rows.map((one) => [one.id, one]));
   for (const job of jobs) {
-    const [start, end] = [Date.parse(job.startUtc), Date.parse(job.endUtc)];
+    const { start, end } = spanOf(job);
     if (!isOpen(job) && job.status !== "completed") continue;
     if (!axis.overlaps(start, end)) continue;
     for (const id of job.contractorIds) {

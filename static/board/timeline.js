@@ -96,6 +96,8 @@ export class Timeline {
     /** The bar that has the focus, also while it is being drawn anew. */
     this.focused = "";
     this.isLaidOut = { rows: "", axis: "", width: 0 };
+    /** Where the line of the present is; empty beside the axis. */
+    this.now = "";
     /** Things of others that lie over the rows. */
     this.overlay = element("div", { class: "timeline-overlay" });
     root.addEventListener("focusin", (event) => this.noteFocus(event.target));
@@ -360,8 +362,12 @@ export class Timeline {
   /** Puts the line of the present where it belongs. */
   moveNow() {
     const fraction = this.shown ? this.shown.axis.fraction(Date.now()) : -1;
-    this.root.toggleAttribute("data-now", fraction >= 0 && fraction <= 1);
-    this.root.style.setProperty("--now", `${fraction * 100}%`);
+    const now = fraction >= 0 && fraction <= 1 ? `${(fraction * 100).toFixed(2)}%` : "";
+    // Everything in the timeline inherits it, and is styled anew when it changes.
+    if (now === this.now) return;
+    this.now = now;
+    this.root.toggleAttribute("data-now", now !== "");
+    this.root.style.setProperty("--now", now);
   }
 
   /** Begins at what matters: the present, or the morning, or what is earlier still. */

@@ -100,8 +100,8 @@ describe("the pointer", () => {
     const { day, job, opened } = await scene();
     const to = await ben();
     // Ben is busy at the time that the job has now, so it has to be rescheduled first.
-    await stage.nora.job({ ...window(day), contractorIds: [to] });
-    await bar(opened, job).waitFor();
+    const { body: busy } = await stage.nora.job({ ...window(day), contractorIds: [to] });
+    await bar(opened, busy, to).waitFor();
     await drag(opened, bar(opened, job), 2, { row: to });
     await words(opened).filter({ hasText: "12:00–13:00" }).filter({ hasText: "Ben Okafor" }).waitFor();
     await opened.mouse.up();
