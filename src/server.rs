@@ -21,7 +21,7 @@ use crate::http::{
     self, ConnectionWatch, DemoAccess, HttpState, Limits, Origins, RequestRates, SignIn,
     SignInPages,
 };
-use crate::hub::{Connections, DispatchHub, HUB_PATHS, HubParts, Presence, PresenceTask};
+use crate::hub::{Connections, DispatchHub, HUB_PATHS, HubParts, Presence, PresenceTask, asyncapi};
 use crate::jobs::Caller;
 use crate::pipeline::{self, Metrics, MetricsPage, Pipeline, PipelineConfig};
 use crate::signalr::{CloseReason, HubHandle, HubOptions, HubServer, Identity, remember_socket};
@@ -210,6 +210,7 @@ pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
         body_timeout: config.limits.body_timeout,
         reads: Arc::new(Semaphore::new(http::READS_MAX)),
         access_log: config.access_log,
+        asyncapi: Arc::new(http::Content::new("application/json", asyncapi().to_string().into())),
         demo: config.demo.clone(),
         sign_in: Arc::new(SignIn::new(config.sign_in.clone())),
     };

@@ -21,6 +21,7 @@ pub(super) struct ListQuery {
     #[param(schema_with = page::limit_schema, required = false)]
     limit: Option<usize>,
     /// The `nextCursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
 }
 

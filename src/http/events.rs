@@ -15,7 +15,7 @@ use crate::store::EventFilter;
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     /// Only events past this sequence.
-    #[param(value_type = Option<u64>)]
+    #[param(schema_with = page::sequence_schema, required = false)]
     after: Option<Sequence>,
     /// Only events that this group was told: `dispatch/{region}` or `contractor/{contractorId}`.
     group: Option<String>,

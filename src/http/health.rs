@@ -34,6 +34,7 @@ pub(super) struct Readiness {
     backplane: PartState,
     /// The issuer's keys that tokens are checked with; absent where none are configured.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     sign_in_keys: Option<PartState>,
 }
 

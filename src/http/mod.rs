@@ -44,6 +44,7 @@ pub use demo::{DemoAccess, Persona};
 pub use limits::{HEADER_BYTES_MAX, HEADERS_MAX, Limits, RequestRates, TARGET_BYTES_MAX, limited};
 pub use problem::Problem;
 pub use sign_in::{SignIn, SignInPages, page_url_fault};
+pub use static_files::Content;
 pub use watch::{ConnectionWatch, KEEP_ALIVE};
 
 use endpoint::Endpoint;
@@ -83,6 +84,8 @@ pub struct HttpState {
     pub rates: Arc<RequestRates>,
     /// How long a request's body may be waited for.
     pub body_timeout: Duration,
+    /// The hub, described for programs.
+    pub asyncapi: Arc<Content>,
     /// Lets anybody in as a persona; only in demo mode.
     pub demo: Option<Arc<DemoAccess>>,
     /// Where the page's users sign in.
@@ -134,5 +137,7 @@ fn endpoints() -> Vec<Endpoint> {
         Endpoint::at("/sign-in.json").get(sign_in::pages, about::sign_in),
         Endpoint::at("/demo/personas").get(demo::personas, about::personas),
         Endpoint::at("/openapi.json").get(documents::openapi, about::openapi),
+        Endpoint::at("/asyncapi.json").get(documents::asyncapi, about::asyncapi),
+        Endpoint::at("/schemas/{name}.json").get(documents::schema, about::schema),
     ]
 }

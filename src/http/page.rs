@@ -25,6 +25,11 @@ pub(super) struct PageJson<T> {
     next_cursor: Option<String>,
 }
 
+/// A sequence that is asked for.
+pub(super) fn sequence_schema() -> Object {
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(u64::MAX)).build()
+}
+
 /// How many rows may be asked for.
 pub(super) fn limit_schema() -> Object {
     ObjectBuilder::new()

@@ -1,8 +1,11 @@
 //! The web page, from the binary.
 
+use std::borrow::Cow;
+
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse};
 use rust_embed::Embed;
+use sha2::{Digest as _, Sha256};
 
 use super::problem::Problem;
 
@@ -25,19 +28,52 @@ pub(super) async fn serve(request: HttpRequest) -> Result<HttpResponse, Problem>
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return Err(Problem::method_not_allowed("GET, HEAD"));
     }
-    let hash: String = file.metadata.sha256_hash().iter().map(|b| format!("{b:02x}")).collect();
-    let tag = format!("\"{hash}\"");
+    let content = Content {
+        media_type: media_type(path),
+        tag: tag(&file.metadata.sha256_hash()),
+        bytes: file.data,
+    };
+    Ok(respond(&request, &content))
+}
+
+/// Bytes that do not change while the program runs.
+#[derive(Debug, Clone)]
+pub struct Content {
+    media_type: &'static str,
+    tag: String,
+    bytes: Cow<'static, [u8]>,
+}
+
+impl Content {
+    /// Bytes of this type.
+    #[must_use]
+    pub fn new(media_type: &'static str, bytes: Vec<u8>) -> Self {
+        Self { media_type, tag: tag(&Sha256::digest(&bytes)), bytes: bytes.into() }
+    }
+}
+
+fn tag(hash: &[u8]) -> String {
+    let hex: String = hash.iter().map(|b| format!("{b:02x}")).collect();
+    format!("\"{hex}\"")
+}
+
+/// The content, or that it is still what the caller has.
+pub(super) fn respond(request: &HttpRequest, content: &Content) -> HttpResponse {
     let is_known = request
         .headers()
         .get("if-none-match")
-        .is_some_and(|known| known.as_bytes() == tag.as_bytes());
+        .is_some_and(|known| known.as_bytes() == content.tag.as_bytes());
     let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     // The names do not change with the content, so browsers ask each time.
-    response.insert_header(("ETag", tag)).insert_header(("Cache-Control", "no-cache"));
+    response
+        .insert_header(("ETag", content.tag.as_str()))
+        .insert_header(("Cache-Control", "no-cache"));
     if is_known {
-        return Ok(response.finish());
+        return response.finish();
     }
-    Ok(response.insert_header(("Content-Type", media_type(path))).body(file.data.into_owned()))
+    response
+        .insert_header(("Content-Type", content.media_type))
+        .body(content.bytes.clone().into_owned())
 }
 
 fn media_type(path: &str) -> &'static str {

@@ -5,6 +5,7 @@
 
 mod commands;
 mod connections;
+mod description;
 mod groups;
 mod presence;
 mod renewal;
@@ -31,6 +32,7 @@ use crate::signalr::{
 };
 use crate::store::Store;
 
+pub use description::asyncapi;
 pub use presence::{Presence, PresenceTask};
 
 /// The paths that the hub is served on.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::connections::timestamp;
 use super::groups::{Group, store_unavailable};
@@ -17,7 +18,7 @@ use crate::pipeline::blocking;
 use crate::signalr::{HubError, RenewalError};
 
 /// A token that counts from here on.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Renewed {
     /// When the connection ends, unless it gets another one.

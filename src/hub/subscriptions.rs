@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::groups::store_unavailable;
 use super::{CallerOnHub, DispatchHub};
@@ -17,29 +18,33 @@ use crate::signalr::{HubError, JsonText};
 use crate::store::{PAGE_ROWS_MAX, StoreError};
 
 /// What a client wants to follow.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Subscription {
-    /// Names of groups.
+    /// Names of groups: `dispatch/{region}`, `contractor/{contractorId}`.
+    #[schema(min_items = 1, max_items = 200)]
     groups: Vec<String>,
     /// The last sequence that the client has; nothing past is missed. Absent: from
     /// here on.
     #[serde(default)]
+    #[schema(value_type = Option<u64>)]
     after: Option<Sequence>,
 }
 
 /// The groups that a client is no longer interested in.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Unsubscription {
+    /// Their names.
     groups: Vec<String>,
 }
 
 /// How a subscription began.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Subscribed {
     /// The client has everything up to here; what is past comes live.
+    #[schema(value_type = u64)]
     sequence: Sequence,
     /// Events that were sent first.
     replayed: u64,

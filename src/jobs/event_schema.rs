@@ -79,7 +79,9 @@ impl EventType {
         schema
     }
 
-    fn meaning(self) -> &'static str {
+    /// What an event of this type says, for people.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
         match self {
             Self::JobCreated => "A job was made.",
             Self::JobAssigned => "A job's contractors were replaced.",

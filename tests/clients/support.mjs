@@ -6,6 +6,7 @@
 
 import { createHmac, randomUUID } from "node:crypto";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { request } from "node:http";
 import { createServer } from "node:net";
@@ -13,6 +14,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import * as signalR from "@microsoft/signalr";
+import Ajv from "ajv/dist/2020.js";
+import addFormats from "ajv-formats";
 
 import { databaseUrl, dropDatabase } from "./database.mjs";
 import { Program } from "./program.mjs";
@@ -213,15 +216,31 @@ export function connect(url, token, { hub = "/hub/dispatch", options = {}, recon
 /** The options that make the client open its WebSocket at once. */
 export const WITHOUT_NEGOTIATION = { skipNegotiation: true, transport: signalR.HttpTransportType.WebSockets };
 
-/** Every event that a connection received, in order. */
+export const EVENT_TYPES = ["JobCreated", "JobAssigned", "JobRescheduled", "JobCancelled"];
+
+/** Checks an event against the published schema of its type. */
+const schemas = Object.fromEntries(EVENT_TYPES.map((type) => {
+  const file = new URL(`../../docs/schemas/${type}.v1.json`, import.meta.url);
+  const ajv = new Ajv({ strict: true, allowUnionTypes: true });
+  addFormats(ajv);
+  return [type, ajv.compile(JSON.parse(readFileSync(file, "utf8")))];
+}));
+
+/**
+ * Every event that a connection received, in order. One that does not fit the published
+ * schema of its type is an error wherever it comes.
+ */
 export class Inbox {
   /** @param {signalR.HubConnection} connection */
   constructor(connection) {
     /** @type {any[]} */
     this.events = [];
     this.waiting = () => {};
-    for (const type of ["JobCreated", "JobAssigned", "JobRescheduled", "JobCancelled"]) {
+    /** @type {Error | null} */
+    this.fault = null;
+    for (const type of EVENT_TYPES) {
       connection.on(type, (...args) => {
+        if (!schemas[type](args[0])) this.fault = new Error(`${type}: ${JSON.stringify(schemas[type].errors)}`);
         this.events.push({ method: type, args });
         this.waiting();
       });
@@ -239,6 +258,7 @@ export class Inbox {
       this.waiting = () => isThere() && resolve(undefined);
       this.waiting();
     }));
+    if (this.fault) throw this.fault;
     return this.events;
   }
 

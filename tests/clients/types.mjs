@@ -1,12 +1,11 @@
 /**
  * Writes `generated/api.d.ts`: the types of the interface, jobs, events and problems among
- * them, from the document of a server that is started for it. The page's sources and the
- * typed client are checked against them.
- *
- * Not kept in the repository: so it cannot be older than the server.
+ * them, as a server describes it. The page's sources and the typed client are checked
+ * against them. They are not kept in the repository, so they cannot be older than the server.
  */
 
 import { mkdir, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 
 import openapiTS, { astToString } from "openapi-typescript";
 
@@ -14,18 +13,16 @@ import { Server } from "./support.mjs";
 
 const FOLDER = new URL("generated/", import.meta.url);
 
-process.env.SIGNALBOX_BIN ??= new URL("../../target/debug/signalbox", import.meta.url).pathname;
-
-/** The document of a server of its own. */
-async function openApi() {
-  const server = await Server.demo();
-  try {
-    return await (await fetch(`${server.url}/openapi.json`)).json();
-  } finally {
-    await server.dispose();
-  }
+/** From the server at this address. @param {string} url */
+export async function writeTypes(url) {
+  const document = await (await fetch(`${url}/openapi.json`)).json();
+  const types = await openapiTS(document, { rootTypes: true, rootTypesNoSchemaPrefix: true });
+  await mkdir(FOLDER, { recursive: true });
+  await writeFile(new URL("api.d.ts", FOLDER), astToString(types));
 }
 
-const types = await openapiTS(await openApi(), { rootTypes: true, rootTypesNoSchemaPrefix: true });
-await mkdir(FOLDER, { recursive: true });
-await writeFile(new URL("api.d.ts", FOLDER), astToString(types));
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.env.SIGNALBOX_BIN ??= fileURLToPath(new URL("../../target/debug/signalbox", import.meta.url));
+  const server = await Server.demo();
+  await writeTypes(server.url).finally(() => server.dispose());
+}

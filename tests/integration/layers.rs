@@ -54,7 +54,7 @@ const CONFINED: [(&str, &[&str]); 13] = [
     ("ureq", &["telemetry/otlp.rs", "auth/"]),
     ("rustls", &["auth/fetch.rs", "tls/"]),
     ("governor", &["http/rate_limiter.rs", "signalr/hub/pace.rs"]),
-    ("rust_embed", &["http/static_files.rs"]),
+    ("rust_embed", &["http/static_files.rs", "http/documents.rs"]),
     ("actix", &["signalr/", "pipeline/"]),
 ];
 

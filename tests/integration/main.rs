@@ -13,6 +13,7 @@ mod hub;
 mod layers;
 mod logs;
 mod retention;
+mod schemas;
 mod store;
 mod support;
 mod threats;

@@ -14,6 +14,9 @@ use crate::pipeline::METRICS_MEDIA_TYPE;
 
 pub(super) const TAG: &str = "server";
 
+/// Of a schema.
+const NAME: &str = r"^[A-Za-z]+\.v[1-9][0-9]*$";
+
 pub(in crate::http) fn alive() -> Description {
     let example = json!({ "status": "up" });
     Description::of(TAG, "getHealth", "Ask whether the process is alive").answers(
@@ -71,6 +74,26 @@ pub(in crate::http) fn openapi() -> Description {
         StatusCode::OK,
         "OpenAPI 3.1.",
         Body::other("application/json", Type::Object),
-        &[Header::ETag],
+        &[],
     )
+}
+
+pub(in crate::http) fn asyncapi() -> Description {
+    Description::of(TAG, "getAsyncApi", "Read the description of the hub").answers(
+        StatusCode::OK,
+        "AsyncAPI 3.",
+        Body::other("application/json", Type::Object),
+        &[],
+    )
+}
+
+pub(in crate::http) fn schema() -> Description {
+    Description::of(TAG, "getSchema", "Read the schema of an event")
+        .path_text("name", "The event's type and the version of its shape: `JobCreated.v1`.", NAME)
+        .answers(
+            StatusCode::OK,
+            "JSON Schema 2020-12.",
+            Body::other("application/schema+json", Type::Object),
+            &[],
+        )
 }

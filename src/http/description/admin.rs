@@ -6,36 +6,33 @@ use serde_json::{Value, json};
 use super::examples;
 use super::operation::{Body, Description};
 use crate::http::admin::{CloseQuery, ListJson, ListQuery, PageQuery};
-use crate::http::code::Code;
 use crate::hub::Closed;
 
 pub(super) const TAG: &str = "admin";
 
 const ADMINS: &str = "For admins.";
+const GROUP: &str = "^[a-z0-9/-]+$";
 
 pub(in crate::http) fn connections() -> Description {
     Description::of(TAG, "listConnections", "List this node's connections, the oldest first")
         .for_callers(ADMINS)
         .query::<ListQuery>()
         .answers(StatusCode::OK, "A page of connections.", Body::json::<ListJson>(page()), &[])
-        .refused(&[Code::StoreUnavailable])
 }
 
 pub(in crate::http) fn members() -> Description {
     Description::of(TAG, "listMembers", "List this node's connections in a group")
         .for_callers(ADMINS)
-        .path_text("group", "`dispatch/{region}` or `contractor/{contractorId}`.")
+        .path_text("group", "`dispatch/{region}` or `contractor/{contractorId}`.", GROUP)
         .query::<PageQuery>()
         .answers(StatusCode::OK, "A page of connections.", Body::json::<ListJson>(page()), &[])
-        .refused(&[Code::StoreUnavailable])
 }
 
 pub(in crate::http) fn close() -> Description {
     Description::of(TAG, "closeConnection", "Close one connection of this node")
         .for_callers(ADMINS)
-        .path_text("id", "The connection's public name.")
+        .path_text("id", "The connection's public name.", "^[A-Za-z0-9_-]+$")
         .answers(StatusCode::OK, "It is closed.", Body::json::<Closed>(closed("thisNode")), &[])
-        .refused(&[Code::StoreUnavailable])
 }
 
 pub(in crate::http) fn close_user() -> Description {
@@ -44,7 +41,6 @@ pub(in crate::http) fn close_user() -> Description {
         .for_callers(ADMINS)
         .query::<CloseQuery>()
         .answers(StatusCode::OK, text, Body::json::<Closed>(closed("allNodes")), &[])
-        .refused(&[Code::StoreUnavailable])
 }
 
 fn page() -> Value {

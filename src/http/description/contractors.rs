@@ -7,7 +7,6 @@ use utoipa::openapi::Required;
 use super::examples;
 use super::headers::Header;
 use super::operation::{Body, Condition, Description};
-use crate::http::code::Code;
 use crate::http::contractors::ListQuery;
 use crate::jobs::{Contractor, ContractorDraft, ContractorId};
 
@@ -26,7 +25,6 @@ pub(in crate::http) fn list() -> Description {
             Body::page::<Contractor>(contractor()),
             &[Header::EventSequence],
         )
-        .refused(&[Code::StoreUnavailable])
 }
 
 pub(in crate::http) fn get() -> Description {
@@ -34,7 +32,6 @@ pub(in crate::http) fn get() -> Description {
         .for_callers(READERS)
         .path::<ContractorId>("id", "The contractor.")
         .answers(StatusCode::OK, "The contractor.", Body::json::<Contractor>(contractor()), &[])
-        .refused(&[Code::StoreUnavailable])
 }
 
 pub(in crate::http) fn create() -> Description {

@@ -5,7 +5,6 @@ use actix_web::http::StatusCode;
 use super::examples;
 use super::headers::Header;
 use super::operation::{Body, Description};
-use crate::http::code::Code;
 use crate::http::events::ListQuery;
 use crate::jobs::AnyEvent;
 
@@ -21,5 +20,4 @@ pub(in crate::http) fn list() -> Description {
             Body::page::<AnyEvent>(examples::event()),
             &[Header::EventSequence],
         )
-        .refused(&[Code::StoreUnavailable])
 }

@@ -29,7 +29,6 @@ pub(in crate::http) fn list() -> Description {
             Body::page::<Job>(job()),
             &[Header::EventSequence],
         )
-        .refused(&[Code::StoreUnavailable])
 }
 
 pub(in crate::http) fn get() -> Description {
@@ -42,7 +41,6 @@ pub(in crate::http) fn get() -> Description {
             Body::json::<Job>(job()),
             &[Header::ETag, Header::EventSequence],
         )
-        .refused(&[Code::StoreUnavailable])
 }
 
 pub(in crate::http) fn create() -> Description {

@@ -28,7 +28,8 @@ const ANYWHERE: [Code; 6] = [
     Code::Internal,
 ];
 
-const SIGNED_IN: [Code; 1] = [Code::Unauthenticated];
+/// The keys that tokens are checked with may be out of reach.
+const SIGNED_IN: [Code; 2] = [Code::Unauthenticated, Code::StoreUnavailable];
 const WITH_BODY: [Code; 4] =
     [Code::InvalidField, Code::RequestTimeout, Code::BodyTooLarge, Code::UnsupportedMediaType];
 const WITH_QUERY: [Code; 1] = [Code::InvalidField];
@@ -129,9 +130,9 @@ impl Description {
         self.parameter(parameter(name, ParameterIn::Path, text, schema)).refused(&[Code::NotFound])
     }
 
-    /// The same where any text may stand.
-    pub(super) fn path_text(self, name: &str, text: &str) -> Self {
-        let schema = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1));
+    /// The same of texts of this form.
+    pub(super) fn path_text(self, name: &str, text: &str, pattern: &str) -> Self {
+        let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
         let parameter = parameter(name, ParameterIn::Path, text, schema.build());
         self.parameter(parameter).refused(&[Code::NotFound])
     }
@@ -176,7 +177,7 @@ impl Description {
         }
         let tag = ObjectBuilder::new()
             .schema_type(Type::String)
-            .pattern(Some(r#"^(W/)?"[!#-~]*"$|^\*$"#))
+            .pattern(Some(r#"^(?:\*|(?:W/)?"[!#-~]*")$"#))
             .examples(["\"1\""]);
         let text = "The `ETag` that the caller has seen; the change is refused when the job has \
                     changed since.";

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::jobs::{Actor, Caller, JobId, Region, Role};
 
@@ -32,8 +33,9 @@ pub(super) struct Looker {
 }
 
 /// Who looks at a region, as clients are told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct RegionPresence {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(in crate::hub) struct RegionPresence {
+    /// Which one.
     pub(super) region: Region,
     /// By name, each person once.
     people: Vec<Present>,
@@ -42,14 +44,17 @@ pub(super) struct RegionPresence {
 }
 
 /// A person, whatever number of connections it has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Present {
+    /// The subject of its token.
     id: String,
+    /// The name in its token, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     name: Option<String>,
     role: Role,
-    /// Jobs of this region.
+    /// Jobs of this region that it has open.
     job_ids: BTreeSet<JobId>,
 }
 

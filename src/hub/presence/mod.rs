@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
+use utoipa::ToSchema;
 
-use self::lookers::{Looker, Lookers, RegionPresence};
+pub(super) use self::lookers::RegionPresence;
+use self::lookers::{Looker, Lookers};
 use super::groups::store_unavailable;
 use super::{CallerOnHub, DispatchHub};
 use crate::jobs::{Caller, JobId, Region};
@@ -36,7 +38,7 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 const REGIONS_LOOKED_AT_MAX: usize = 200;
 
 /// What clients are called with.
-const TARGET: &str = "PresenceChanged";
+pub(super) const TARGET: &str = "PresenceChanged";
 
 /// See the module.
 #[derive(Debug)]
@@ -149,7 +151,7 @@ async fn hear(heard: &mut Option<mpsc::Receiver<Heard>>) -> Option<Heard> {
 }
 
 /// What a client looks at.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Look {
     /// Names of regions; none to look at nothing any more.
@@ -160,8 +162,9 @@ pub(super) struct Look {
 }
 
 /// Who looks at the same.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct LookedAt {
+    /// One presence for each of the regions.
     regions: Vec<RegionPresence>,
 }
 

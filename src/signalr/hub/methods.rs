@@ -64,6 +64,14 @@ impl<H: Hub> Methods<H> {
         Self { by_lower_name: HashMap::new() }
     }
 
+    /// What they are called, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.by_lower_name.values().map(|method| method.name).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// One more method, with one result; nothing counts as null. Names are matched in
     /// any case. Its call goes to its end, also when the client is gone.
     ///

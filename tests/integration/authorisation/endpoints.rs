@@ -143,6 +143,9 @@ fn rows() -> Vec<Row> {
         ("GET", "/metrics", A::Nothing, nothing, Anyone(OK)),
         ("GET", "/openapi.json", A::Nothing, nothing, Anyone(OK)),
         ("GET", "/sign-in.json", A::Nothing, nothing, Anyone(OK)),
+        ("GET", "/asyncapi.json", A::Nothing, nothing, Anyone(OK)),
+        // Without a name, which is nobody's to give.
+        ("GET", "/schemas/{name}.json", A::Nothing, nothing, Anyone(NOT_FOUND)),
         // There are none but in the demo.
         ("GET", "/demo/personas", A::Nothing, nothing, Anyone(NOT_FOUND)),
     ];

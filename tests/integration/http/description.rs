@@ -29,11 +29,10 @@ fn operations(document: &Value) -> BTreeMap<String, BTreeSet<String>> {
 
 /// Something that is nowhere, where the path has a part to fill in.
 fn filled_in(path: &str) -> String {
-    let id = uuid::Uuid::now_v7().to_string();
-    path.split('/')
-        .map(|part| if part.starts_with('{') { &id } else { part })
-        .collect::<Vec<_>>()
-        .join("/")
+    match path.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?.1))) {
+        Some((before, after)) => format!("{before}{}{after}", uuid::Uuid::now_v7()),
+        None => path.to_owned(),
+    }
 }
 
 #[actix_web::test]
