@@ -20,6 +20,7 @@ pub(super) async fn serve(request: HttpRequest) -> Result<HttpResponse, Problem>
     let path = match request.path().trim_start_matches('/') {
         "" => "index.html",
         "admin" => "admin/index.html",
+        "docs" => "docs/index.html",
         path => path,
     };
     let Some(file) = Files::get(path) else {
