@@ -1,7 +1,7 @@
 """The described API is the real one: Schemathesis makes requests of the description, those
 that fit it and those that do not, for each role, and holds every answer to it.
 
-SIGNALBOX_API_SEED repeats a run, SIGNALBOX_API_EXAMPLES=500 makes a long one of it."""
+SIGNALBOX_API_SEED=2 makes other requests, SIGNALBOX_API_EXAMPLES=500 more of them."""
 
 import base64
 import hashlib
@@ -9,7 +9,6 @@ import hmac
 import json
 import os
 import pathlib
-import random
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 HERE = pathlib.Path(__file__).parent
 SECRET = "a secret of these tests, long enough for HS256"
-SEED = os.environ.get("SIGNALBOX_API_SEED") or str(random.randrange(2**32))
+# The same requests each time, unless one asks for others.
+SEED = os.environ.get("SIGNALBOX_API_SEED", "1")
 # Of each operation and phase; 20 take about ten seconds a role.
 EXAMPLES = os.environ.get("SIGNALBOX_API_EXAMPLES", "20")
 START_TIME_MAX_S = 30
@@ -94,7 +94,6 @@ class Server:
 class TheApiIsAsDescribed(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        print(f"SIGNALBOX_API_SEED={SEED}", file=sys.stderr)
         cls.server = cls.enterClassContext(Server())
 
     def test_the_description_is_valid(self):
