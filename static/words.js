@@ -145,3 +145,10 @@ function fieldErrors(problem) {
   const texts = errors.map((one) => `${labels[one.field] ?? one.field} ${one.message}`);
   return texts.length > 0 ? texts : null;
 }
+
+/** A change in a few words: what, by whom, and how it was. @param {JobEvent} change @param {Names} names */
+export function changeWords(change, names) {
+  const { before } = beforeAndAfter(change, names);
+  const was = change.type === "JobCancelled" || !before ? "" : `, was ${before}`;
+  return `${eventWord(change.type)} by ${actorName(change)}${was}`;
+}

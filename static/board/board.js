@@ -21,6 +21,7 @@ import { JobList } from "./job-list.js";
 import { JobPanel } from "./job-panel.js";
 import { LiveData } from "./live-data.js";
 import { Mover } from "./mover.js";
+import { Others } from "./others.js";
 import { OvertakenDialog } from "./overtaken-dialog.js";
 import { RescheduleDialog } from "./reschedule-dialog.js";
 import { PresenceLine } from "./presence-line.js";
@@ -78,7 +79,7 @@ export class Board {
     this.data = new LiveData(session, {
       from: () => (this.loadedFrom = this.wantedFrom()),
       change: () => this.changed(),
-      event: (event) => this.panel.take(event),
+      event: (event, isMissed) => this.takeEvent(event, isMissed),
       status: (status) => this.showStatus(status),
       presence: () => this.showPresence(),
       signedOut: () => this.signedOut(),
@@ -102,6 +103,7 @@ export class Board {
     };
     this.people = new PresenceLine(byId("presence"));
     this.toasts = new Toasts(byId("toasts"));
+    this.others = new Others({ toasts: this.toasts, names, open: (job) => this.state.set({ job }) });
     const [zone, whyNot] = [() => this.zones.zone, () => this.whyNot];
     this.overtaken = new OvertakenDialog(byId("overtaken"), { jobs, names, zone }, signal);
     this.changes = new Changes({
@@ -179,6 +181,7 @@ export class Board {
     clearTimeout(this.rendering);
     document.body.removeAttribute("data-fills");
     this.mover.leave();
+    this.others.dispose();
     this.toasts.clear();
     for (const dialog of Object.values(this.dialogs)) dialog.dispose();
     this.list.clear();
@@ -324,6 +327,15 @@ export class Board {
     presence.lookAt(region === null ? [...regions] : [region], open?.id ?? (jobs.byId.has(job ?? "") ? job : null));
     this.people.render(presence, (id) => jobs.byId.get(id)?.title);
     this.panel.render(this.panelState());
+  }
+
+  /** @param {import("./jobs.js").JobEvent} event @param {boolean} isMissed */
+  takeEvent(event, isMissed) {
+    this.panel.take(event);
+    if (isMissed || event.actor.id === this.session.id) return;
+    // What is filtered away is none of the user's business just now.
+    const job = this.data.jobs.byId.get(event.jobId);
+    if (job && jobFilter(this.state.view, this.data.names)(job)) this.others.take(event);
   }
 
   changed() {

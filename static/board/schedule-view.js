@@ -2,7 +2,7 @@
 
 import { element } from "../dom.js";
 import { localDate, timeOfDay, windowText } from "../time.js";
-import { actorName, beforeAndAfter, eventWord, isOpen, statusWord } from "../words.js";
+import { changeWords, isOpen, statusWord } from "../words.js";
 import { Axis } from "./axis.js";
 import { firstDate, isFiltered, jobFilter, VIEW_DAYS } from "./filters.js";
 import { isRecent, RECENT_MS } from "./recent.js";
@@ -155,7 +155,7 @@ export class ScheduleView {
       status: job.status,
       time: timesIn(bar.start, bar.end, state.zone),
       others: others.length > 0 ? `with ${state.names(others)}` : "",
-      change: change ? shortChange(change, state.names) : null,
+      change: change ? changeWords(change, state.names) : null,
       isRecent: isRecent(change),
       isPending: state.isPending(job),
       isOpen: state.view.job === job.id,
@@ -167,7 +167,7 @@ export class ScheduleView {
         `${statusWord(job.status)}${state.isPending(job) ? ", being saved" : ""}${this.inTheWay.has(job.id) ? ", in the way" : ""}`,
         `${windowText(bar.start, bar.end, state.zone)} (${state.zone})`,
         state.names(job.contractorIds),
-        change && shortChange(change, state.names),
+        change && changeWords(change, state.names),
       ].filter(Boolean).join(". "),
     };
   }
@@ -246,11 +246,4 @@ function timesIn(start, end, zone) {
 /** @param {Row} row */
 function loadWords({ jobs, busyMs }) {
   return jobs === 0 ? "free" : `${jobs} ${jobs === 1 ? "job" : "jobs"}, ${Math.round(busyMs / 360000) / 10} h`;
-}
-
-/** @param {JobEvent} change @param {import("../words.js").Names} names */
-function shortChange(change, names) {
-  const { before } = beforeAndAfter(change, names);
-  const was = change.type === "JobCancelled" || !before ? "" : `, was ${before}`;
-  return `${eventWord(change.type)} by ${actorName(change)}${was}`;
 }

@@ -99,6 +99,27 @@ describe("two people", () => {
   });
 });
 
+test("what others change is told in one message, however much it is", async () => {
+  const personas = await personasOf(stage.demo);
+  const admin = new Client(stage.demo.url, [...personas.values()].find(({ role }) => role === "admin").token);
+  const { body: job } = await stage.nora.job({ contractorIds: [stage.ada] });
+  const opened = await as("dispatcher-north", {}, `view=list&q=${encodeURIComponent(job.title)}`);
+  await card(opened, job).waitFor();
+  const toasts = opened.getByTestId("toast").filter({ hasText: job.title });
+
+  let now = (await stage.nora.reschedule(job, later(job, 15))).body;
+  await shows(opened, job, "window", times(now));
+  assert.equal(await toasts.count(), 0, "of one's own changes nothing is told");
+  const before = now;
+  now = (await admin.reschedule(now, later(now, 15))).body;
+  await toasts.filter({ hasText: "Rescheduled by" }).filter({ hasText: times(before) }).waitFor();
+  for (let more = 0; more < 4; more += 1) now = (await admin.reschedule(now, later(now, 15))).body;
+  await toasts.filter({ hasText: "4 changes by others" }).waitFor();
+  assert.equal(await toasts.count(), 1);
+  await toasts.getByTestId("toast-open-changed").click();
+  await opened.getByTestId("job-panel").filter({ hasText: job.title }).waitFor();
+});
+
 describe("text", () => {
   test("stays text, whatever it says", async () => {
     const evil = `<img src=x onerror="window.evil=1"><script>window.evil=1</script>${Date.now()}`;

@@ -235,6 +235,23 @@ describe("a move of two commands", () => {
   });
 });
 
+test("a move that is half done, and cannot go on, says how far it came", async () => {
+  expect(/ERR_/);
+  const { day, job, opened } = await scene();
+  const to = await ben();
+  let commands = 0;
+  await opened.route(/\/api\/jobs\/[^/]+\/(assign|reschedule)$/, (route) => ((commands += 1) === 1 ? route.continue() : route.abort()));
+  await drag(opened, bar(opened, job), 2, { row: to });
+  await words(opened).filter({ hasText: "12:00–13:00" }).filter({ hasText: "Ben Okafor" }).waitFor();
+  await opened.mouse.up();
+  await toast(opened, "Half of the change was made and could not be taken back").waitFor();
+  const left = await asStored(job);
+  assert.equal(left.version, 2);
+  const isMoved = left.startUtc === window(day, 120).startUtc;
+  assert.equal(left.contractorIds[0] === to, !isMoved, "one half and not the other");
+  await toast(opened, isMoved ? "12:00–13:00" : "Ben Okafor").waitFor();
+});
+
 describe("the keyboard", () => {
   test("walks from bar to bar, opens a job and comes back", async () => {
     const day = freeDay();

@@ -44,4 +44,46 @@ describe("a server that goes away", () => {
       await dispose(own, successor);
     }
   });
+
+  test("leaves the timeline to be looked at: neither pointer, keys nor dialog change a job", async () => {
+    expect(/ERR_/, /WebSocket/);
+    const own = await Server.demo();
+    try {
+      const personas = await personasOf(own);
+      const ada = personas.get("contractor-ada").contractorId;
+      const client = new Client(own.url, personas.get("dispatcher-north").token);
+      const { body: job } = await client.job({ startUtc: "2033-03-01T09:00:00.000Z", endUtc: "2033-03-01T10:00:00.000Z", contractorIds: [ada] });
+      const opened = await page(`${own.url}/?persona=dispatcher-north&view=day&date=2033-03-01`);
+      const bar = opened.locator(`[data-testid=bar][data-job="${job.id}"]`);
+      await state(opened, "live");
+      await bar.waitFor();
+      await own.kill();
+      await state(opened, "offline");
+
+      const refused = opened.getByTestId("toast").filter({ hasText: "Changes are paused: there has been no connection since" });
+      const before = await bar.boundingBox();
+      await opened.mouse.move(before.x + before.width / 2, before.y + before.height / 2);
+      await opened.mouse.down();
+      await opened.mouse.move(before.x + before.width / 2 + 120, before.y + before.height / 2, { steps: 4 });
+      await refused.waitFor();
+      await opened.mouse.up();
+      await refused.getByTestId("toast-close").click();
+      await refused.waitFor({ state: "detached" });
+
+      await bar.focus();
+      await opened.keyboard.press("m");
+      await refused.waitFor();
+      assert.equal(await opened.getByTestId("move-words").isHidden(), true);
+      assert.deepEqual(await bar.boundingBox(), before);
+
+      await bar.focus();
+      await opened.keyboard.press("Enter");
+      const panel = opened.getByTestId("job-panel");
+      await panel.filter({ hasText: job.title }).waitFor();
+      assert.equal(await panel.getByTestId("panel-reschedule").isDisabled(), true);
+      await panel.filter({ hasText: "Changes are paused" }).waitFor();
+    } finally {
+      await dispose(own);
+    }
+  });
 });
