@@ -13,7 +13,8 @@ import { SignIn } from "./sign-in.js";
 
 export class Entrance {
   /**
-   * @param {(session: Session, pages: SignInPages) => void} onEnter
+   * @param {(session: Session, pages: SignInPages) => void | Promise<void>} onEnter fails
+   *   when what is behind the entrance cannot be loaded
    * @param {[string, string][]} [roles] whom of a demo the page offers
    */
   constructor(onEnter, roles) {
@@ -45,8 +46,7 @@ export class Entrance {
     const pages = this.signIn.pages ?? { isDemo: false, signInUrl: null, tokenRenewalUrl: null };
     if (!session.personaId) session.renewalUrl = pages.tokenRenewalUrl;
     remember(session);
-    this.signIn.hide();
-    this.onEnter(session, pages);
+    Promise.resolve(this.onEnter(session, pages)).then(() => this.signIn.hide(), () => this.signIn.fail());
   }
 
   /** @param {string | null} why */

@@ -1,7 +1,5 @@
 /** Wires the page: who is signed in, and what there is for them. */
 
-import { Board } from "./board/board.js";
-import { ContractorPage } from "./board/contractor.js";
 import { byId } from "./dom.js";
 import { Entrance } from "./entrance.js";
 
@@ -9,20 +7,32 @@ import { Entrance } from "./entrance.js";
 
 /** @type {{ end(why: string | null): void } | null} */
 let view = null;
+/** Counts who enters and leaves. */
+let turn = 0;
 
-const entrance = new Entrance((session, pages) => {
+const entrance = new Entrance(async (session, pages) => {
+  const entered = ++turn;
+  const View = await viewOf(session);
+  if (entered !== turn) return;
   const url = new URL(location.href);
   if (session.personaId) url.searchParams.set("persona", session.personaId);
   else url.searchParams.delete("persona");
   history.replaceState(null, "", url);
   const on = { end: leave, pages, switchTo };
-  const opened = session.canDispatch ? new Board(session, on) : new ContractorPage(session, on);
+  const opened = new View(session, on);
   view = opened;
   opened.open();
 });
 
+/** What there is for them, without loading what there is for others. @param {Session} session */
+async function viewOf(session) {
+  if (session.canDispatch) return (await import("./board/board.js")).Board;
+  return (await import("./board/contractor.js")).ContractorPage;
+}
+
 /** @param {string | null} why */
 function leave(why) {
+  turn += 1;
   view = null;
   entrance.leave(why);
 }

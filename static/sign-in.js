@@ -52,9 +52,15 @@ export class SignIn {
       this.pages = await fetchSignInPages();
       return { pages: this.pages, personas: this.pages.isDemo ? await fetchPersonas() : null };
     } catch {
-      this.state("failed", "The server cannot be reached.");
+      this.fail();
       return null;
     }
+  }
+
+  /** Says that what is needed cannot be loaded. */
+  fail() {
+    this.root.hidden = false;
+    this.state("failed", "The server cannot be reached.");
   }
 
   /**

@@ -20,6 +20,21 @@ describe("signing in", () => {
     assert.equal(await opened.getByTestId("account-scope").innerText(), "Contractor");
   });
 
+  test("says that the page cannot be loaded whole, and loads the rest on demand", async () => {
+    expect(/ERR_FAILED/);
+    const opened = await page(stage.demo.url);
+    const persona = opened.locator('[data-persona-id="contractor-ada"]');
+    await persona.waitFor();
+    const [part, cut] = ["**/board/contractor.js", (route) => route.abort()];
+    await opened.route(part, cut);
+    await persona.click();
+    await opened.locator("#sign-in[data-state=failed]").waitFor();
+    await opened.unroute(part, cut);
+    await opened.locator("#sign-in-retry").click();
+    await state(opened, "live");
+    assert.equal(await opened.getByTestId("account-scope").innerText(), "Contractor");
+  });
+
   test("takes a token outside of demo mode, and asks again when it ends", async () => {
     expect(/status of 401/, /WebSocket/);
     const server = await Server.serve();
