@@ -23,8 +23,9 @@ import { LiveData } from "./live-data.js";
 import { Mover } from "./mover.js";
 import { Others } from "./others.js";
 import { OvertakenDialog } from "./overtaken-dialog.js";
-import { RescheduleDialog } from "./reschedule-dialog.js";
+import { Pace } from "./pace.js";
 import { PresenceLine } from "./presence-line.js";
+import { RescheduleDialog } from "./reschedule-dialog.js";
 import { barId, commonZone, unassignedOf } from "./schedule.js";
 import { ScheduleView } from "./schedule-view.js";
 import { Toasts } from "./toasts.js";
@@ -35,18 +36,6 @@ import { ViewState } from "./view-state.js";
 /** @typedef {import("../api.js").Job} Job */
 /** @typedef {import("../session.js").Session} Session */
 /** @typedef {import("../connection.js").LiveStatus} LiveStatus */
-
-/**
- * The time between two drawings: the events of a busy moment are shown together, since
- * drawing each would take longer than reading it. One that comes alone is shown at once.
- */
-const RENDER_EVERY_MS = 40;
-
-/** The same while changes stream in: most of the time is left for the user. */
-const RENDER_EVERY_MS_BUSY = 100;
-
-/** With more changes than that in one drawing, they stream in. */
-const CHANGES_OF_A_QUIET_TIME = 3;
 
 /** Hours before now from which jobs are loaded: yesterday's midnight in every zone lies within. */
 const COMING_FROM_HOURS = 48;
@@ -65,20 +54,14 @@ export class Board {
   constructor(session, { pages, end, switchTo }) {
     this.session = session;
     this.onEnd = end;
-    /** @type {number | undefined} */
-    this.rendering = undefined;
-    this.renderedAt = 0;
-    /** Changes that wait for the next drawing. */
-    this.waiting = 0;
-    /** Whether the last drawing took many changes at once. */
-    this.isBusy = false;
+    this.pace = new Pace(() => this.draw());
     this.listening = new AbortController();
     const { signal } = this.listening;
     this.wide = matchMedia(WIDE);
     this.state = new ViewState(() => this.viewChanged(), signal);
     this.data = new LiveData(session, {
       from: () => (this.loadedFrom = this.wantedFrom()),
-      change: () => this.changed(),
+      change: () => this.pace.changed(),
       event: (event, isMissed) => this.takeEvent(event, isMissed),
       status: (status) => this.showStatus(status),
       presence: () => this.showPresence(),
@@ -110,7 +93,7 @@ export class Board {
       jobs, api, names, zone, whyNot, toasts: this.toasts,
       ask: (question) => this.overtaken.ask(question),
       open: (job) => this.openJob(job),
-      onChange: () => this.render(),
+      onChange: () => this.pace.now(),
     });
     const desk = { jobs, api, announce, whyNot, done: (/** @type {Job} */ before, /** @type {Job} */ now) => this.done(before, now) };
     this.dialogs = {
@@ -125,7 +108,7 @@ export class Board {
       assign: (/** @type {Job} */ job) => this.openDialog("assign", job),
       cancel: (/** @type {Job} */ job) => this.openDialog("cancel", job),
       clearFilter: () => this.toolbar.clear(),
-      fade: () => this.changed(),
+      fade: () => this.pace.changed(),
     };
     this.schedule = new ScheduleView(byId("schedule"), { ...act, retry: () => void this.reload() });
     this.unassigned = new Unassigned(byId("unassigned"), byId("unassigned-count"), act);
@@ -154,10 +137,10 @@ export class Board {
     for (const button of byId("side-tabs").children) {
       button.addEventListener("click", () => {
         this.side = button.dataset.side;
-        this.render();
+        this.pace.now();
       }, { signal });
     }
-    this.wide.addEventListener("change", () => this.render(), { signal });
+    this.wide.addEventListener("change", () => this.pace.now(), { signal });
     for (const id of Object.keys(this.dialogs)) byId(id).addEventListener("close", () => this.showPresence(), { signal });
     byId("account-name").textContent = this.session.name;
     byId("account-scope").textContent = scopeText(this.session);
@@ -178,7 +161,7 @@ export class Board {
   end(why) {
     if (this.listening.signal.aborted) return;
     this.listening.abort();
-    clearTimeout(this.rendering);
+    this.pace.stop();
     document.body.removeAttribute("data-fills");
     this.mover.leave();
     this.others.dispose();
@@ -220,12 +203,12 @@ export class Board {
     const wanted = this.wantedFrom();
     const isMore = this.loadedFrom !== null && (wanted === null || wanted < this.loadedFrom.slice(0, 13));
     if (isMore && this.data.isLoaded) void this.reload();
-    else this.render();
+    else this.pace.now();
   }
 
   async reload() {
     this.data.isLoaded = false;
-    this.render();
+    this.pace.now();
     await this.data.reload();
   }
 
@@ -295,7 +278,7 @@ export class Board {
           this.missing = "";
           this.data.jobs.apply(job);
         }
-        this.changed();
+        this.pace.changed();
       },
       () => (this.missing = ""),
     );
@@ -309,7 +292,7 @@ export class Board {
     const { caughtUp, failure, isLoaded } = this.data;
     const consequence = this.session.canDispatch ? "Changes are paused until it is live again." : "";
     this.line.show(status, { caughtUp, why: failure, isLoaded, consequence });
-    this.render();
+    this.pace.now();
   }
 
   /** @param {"reschedule" | "assign" | "cancel"} name @param {Job} job */
@@ -338,19 +321,7 @@ export class Board {
     if (job && jobFilter(this.state.view, this.data.names)(job)) this.others.take(event);
   }
 
-  changed() {
-    this.waiting += 1;
-    const pause = this.isBusy ? RENDER_EVERY_MS_BUSY : RENDER_EVERY_MS;
-    // Not put off by what comes next, or a steady stream of events would never be seen.
-    this.rendering ??= setTimeout(() => this.render(), Math.max(0, this.renderedAt + pause - performance.now()));
-  }
-
-  render() {
-    clearTimeout(this.rendering);
-    this.rendering = undefined;
-    this.renderedAt = performance.now();
-    this.isBusy = this.waiting > CHANGES_OF_A_QUIET_TIME;
-    this.waiting = 0;
+  draw() {
     if (this.listening.signal.aborted) return;
     this.showPresence();
     for (const dialog of Object.values(this.dialogs)) dialog.update();

@@ -8,6 +8,7 @@
  */
 
 import { element } from "../dom.js";
+import { BarFocus, neighbour } from "./bar-focus.js";
 import { drawBar, drawnBar } from "./bar.js";
 import { gridOf, headerOf } from "./timeline-grid.js";
 
@@ -91,17 +92,14 @@ export class Timeline {
     this.bars = new Map();
     /** The parts of each row that are in the document. @type {Map<string, { head?: HTMLElement, grid?: HTMLElement }>} */
     this.rowParts = new Map();
-    /** The bar that the Tab key leads to. */
-    this.current = "";
-    /** The bar that has the focus, also while it is being drawn anew. */
-    this.focused = "";
+    this.barFocus = new BarFocus(this.bars);
     this.isLaidOut = { rows: "", axis: "", width: 0 };
     /** Where the line of the present is; empty beside the axis. */
     this.now = "";
     /** Things of others that lie over the rows. */
     this.overlay = element("div", { class: "timeline-overlay" });
-    root.addEventListener("focusin", (event) => this.noteFocus(event.target));
-    root.addEventListener("focusout", (event) => this.noteBlur(event.target));
+    root.addEventListener("focusin", (event) => this.barFocus.noteFocus(event.target));
+    root.addEventListener("focusout", (event) => this.barFocus.noteBlur(event.target));
     /** The size of the frame. Noted when it changes: to ask for it has the page laid out. */
     this.room = { width: 0, height: 0 };
     this.resizing = new ResizeObserver(() => this.fit());
@@ -133,7 +131,7 @@ export class Timeline {
     else if (isOther) this.layOut(timetable, width);
     else this.change(changes);
     this.drawHeads(timetable);
-    this.chooseCurrent();
+    this.barFocus.choose(timetable.bars);
     this.moveNow();
     if (isNewAxis) this.scrollToStart();
   }
@@ -278,12 +276,12 @@ export class Timeline {
       known.node = drawnBar(known.bar);
       known.look = null;
       this.redraw(known, this.shown.look(known.bar));
-      known.node.tabIndex = id === this.current ? 0 : -1;
+      known.node.tabIndex = id === this.barFocus.current ? 0 : -1;
     }
     const { node, bar } = known;
     const width = ((bar.end - bar.start) / (this.shown.axis.end - this.shown.axis.start)) * this.isLaidOut.width;
     node.dataset.size = width < TINY_PX ? "tiny" : width < SMALL_PX ? "small" : "";
-    if (this.focused === id) queueMicrotask(() => node.isConnected && document.activeElement === document.body && node.focus({ preventScroll: true }));
+    this.barFocus.noteDrawn(id, node);
     return node;
   }
 
@@ -291,7 +289,7 @@ export class Timeline {
   forgetNode(id, node) {
     const known = this.bars.get(id);
     // Scrolled out of sight, it will be made anew; being redrawn, it is needed at once.
-    if (known?.node === node && this.focused !== id) known.node = null;
+    if (known?.node === node && this.barFocus.focused !== id) known.node = null;
   }
 
   /** @param {string} rowId @param {"head" | "grid"} name */
@@ -432,71 +430,18 @@ export class Timeline {
 
   // The keyboard
 
-  /** One bar is reached by Tab: the last that had the focus, or the first that is to come. */
-  chooseCurrent() {
-    if (this.bars.has(this.current)) return;
-    const now = Date.now();
-    const inOrder = (this.shown?.bars ?? []).filter((bar) => bar.end > now).sort((a, b) => a.start - b.start);
-    this.setCurrent((inOrder[0] ?? this.shown?.bars[0])?.id ?? "");
-  }
-
-  /** @param {string} id */
-  setCurrent(id) {
-    const before = this.bars.get(this.current)?.node;
-    if (before) before.tabIndex = -1;
-    this.current = id;
-    const node = this.bars.get(id)?.node;
-    if (node) node.tabIndex = 0;
-  }
-
-  /** @param {EventTarget | null} target */
-  noteFocus(target) {
-    const id = target instanceof HTMLElement ? target.dataset.barId : undefined;
-    this.focused = id ?? "";
-    if (id) this.setCurrent(id);
-  }
-
-  /** @param {EventTarget | null} target */
-  noteBlur(target) {
-    // An element that is being drawn anew loses the focus too, and gets it back.
-    queueMicrotask(() => {
-      if (!(target instanceof HTMLElement) || target.dataset.barId !== this.focused) return;
-      if (target.isConnected && target !== document.activeElement) this.focused = "";
-    });
-  }
-
   /** Gives the focus to a bar, wherever it is. @param {string} id */
   focus(id) {
-    const known = this.bars.get(id);
-    if (!known) return;
-    this.bringIntoSight(known.bar.rowId, known.bar.start, known.bar.end);
-    this.setCurrent(id);
-    this.focused = id;
-    // Out of sight it has no element yet; it takes the focus as soon as it has one.
-    if (known.node?.isConnected) known.node.focus({ preventScroll: true });
-    else if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
-    this.focused = id;
+    const bar = this.bars.get(id)?.bar;
+    if (!bar) return;
+    this.bringIntoSight(bar.rowId, bar.start, bar.end);
+    this.barFocus.give(id);
   }
 
-  /** The bar beside another one, or in the rows above or below. @param {string} id @param {string} key */
+  /** The bar that a key leads to from another one. @param {string} id @param {string} key */
   neighbour(id, key) {
     const from = this.bars.get(id)?.bar;
-    if (!from || !this.shown) return null;
-    const { rows, bars } = this.shown;
-    /** @param {string} rowId */
-    const inRow = (rowId) => bars.filter((bar) => bar.rowId === rowId).sort((a, b) => a.start - b.start || (a.id < b.id ? -1 : 1));
-    const row = inRow(from.rowId);
-    const place = row.findIndex((bar) => bar.id === id);
-    if (key === "ArrowRight") return row[place + 1] ?? null;
-    if (key === "ArrowLeft") return row[place - 1] ?? null;
-    if (key === "Home") return row[0];
-    if (key === "End") return row[row.length - 1];
-    const step = key === "ArrowDown" ? 1 : -1;
-    for (let at = rows.findIndex((one) => one.id === from.rowId) + step; rows[at]; at += step) {
-      const near = inRow(rows[at].id).sort((a, b) => Math.abs(a.start - from.start) - Math.abs(b.start - from.start));
-      if (near.length > 0) return near[0];
-    }
-    return null;
+    return from && this.shown ? neighbour(this.shown, from, key) : null;
   }
 
   /** Forgets everything that was shown. */
