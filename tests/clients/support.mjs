@@ -177,12 +177,17 @@ export class Client {
 }
 
 const HOUR_MS = 3600000;
-const firstWindow = Math.floor(Date.now() / HOUR_MS) * HOUR_MS + 30 * 24 * HOUR_MS;
+const DAY_MS = 24 * HOUR_MS;
+const firstDay = Math.floor(Date.now() / DAY_MS) * DAY_MS + 30 * DAY_MS;
+/** By day in Europe, whenever the tests run: a window that goes past midnight is told in other words. */
+const STARTS = [7, 11, 15];
 let windows = 0;
 
-/** An hour that no other job of these tests takes, with three free hours after it. */
+/** An hour of a day that no other job of these tests takes, with three free hours after it. */
 export function nextWindow() {
-  const start = firstWindow + windows++ * 4 * HOUR_MS;
+  const [day, place] = [Math.floor(windows / STARTS.length), windows % STARTS.length];
+  windows += 1;
+  const start = firstDay + day * DAY_MS + STARTS[place] * HOUR_MS;
   return { startUtc: utc(start), endUtc: utc(start + HOUR_MS) };
 }
 

@@ -5,8 +5,8 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { describe, test } from "node:test";
 
-import { PHONE, as, bar, expect, page, stage, state, timeline } from "./page.mjs";
-import { later, nextWindow } from "../support.mjs";
+import { PHONE, as, bar, card, dispose, expect, page, stage, state, timeline, withToken } from "./page.mjs";
+import { Client, Server, claims, later, nextWindow, secondsFromNow, sign } from "../support.mjs";
 
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -105,4 +105,50 @@ describe("no violation of accessibility", () => {
     await failing.locator("[data-testid=schedule][data-state=failed]").waitFor();
     await check(failing, "no jobs to be had");
   });
+
+  test("with somebody else there, offline, and when a sign-in ends", async () => {
+    expect(/ERR_/, /WebSocket/, /status of 401/);
+    const server = await Server.serve();
+    try {
+      await new Client(server.url, sign(claims.admin())).job({ title: "Mend the lift" });
+      const token = (sub, seconds) => sign({ ...claims.dispatcher("north"), sub, name: sub, exp: secondsFromNow(seconds) });
+      const pasting = await page(server.url);
+      await pasting.getByTestId("token").fill("nonsense");
+      await pasting.getByTestId("token-submit").click();
+      await pasting.getByTestId("token-problem").filter({ hasText: "not a JSON Web Token" }).waitFor();
+      await check(pasting, "a token that is none");
+      const [ann, ben] = [await withToken(server.url, token("Ann", 3600)), await withToken(server.url, token("Ben", 8))];
+      await ann.getByTestId("present").filter({ hasText: "Ben" }).waitFor();
+      await check(ann, "somebody else is there");
+      await ben.getByTestId("session-notice").filter({ hasText: "has ended" }).waitFor();
+      await check(ben, "a sign-in has ended");
+      await server.kill();
+      await state(ann, "offline");
+      await ann.getByTestId("paused").waitFor();
+      await check(ann, "offline");
+    } finally {
+      await dispose(server);
+    }
+  });
+
+  test("on a contractor's phone, with a job moved and one called off", async () => {
+    const [{ body: moved }, { body: off }] = [await stage.nora.job({ ...nextWindow(), contractorIds: [stage.ada] }), await stage.nora.job({ ...nextWindow(), contractorIds: [stage.ada] })];
+    const phone = await as("contractor-ada", { viewport: PHONE });
+    await stage.nora.reschedule(moved, { ...later(moved, 15), reason: "The site opens late" });
+    await stage.nora.cancel(off, { reason: "Weather" });
+    await card(phone, off).getByText("Weather").first().waitFor();
+    await card(phone, moved).getByText("The site opens late").first().waitFor();
+    await check(phone, "a contractor's changed jobs");
+  });
+});
+
+test("nothing moves for those who want less motion", async () => {
+  const { body: job } = await stage.nora.job({ ...at(48 * 60), contractorIds: [stage.ada] });
+  for (const [reducedMotion, isStill] of [["reduce", true], ["no-preference", false]]) {
+    const opened = await timeline(`date=${job.startUtc.slice(0, 10)}&job=${job.id}`, "dispatcher-north", { reducedMotion });
+    await bar(opened, job).waitFor();
+    const moving = await opened.evaluate(() => [...document.querySelectorAll("*")].flatMap((one) => [null, "::before", "::after"].map((part) => getComputedStyle(one, part)))
+      .filter((style) => style.animationName !== "none" || style.transitionDuration.split(", ").some((time) => parseFloat(time) > 0)).length);
+    assert.equal(moving === 0, isStill, `${reducedMotion}: ${moving}`);
+  }
 });

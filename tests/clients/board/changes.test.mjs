@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import { as, card, expect, open, personasOf, shows, stage, state, times } from "./page.mjs";
+import { as, bar, card, expect, open, personasOf, shows, stage, state, timeline, times } from "./page.mjs";
 import { Client, later, nextWindow } from "../support.mjs";
 
 describe("two people", () => {
@@ -99,9 +99,13 @@ describe("two people", () => {
   });
 });
 
+async function anAdmin() {
+  const personas = [...(await personasOf(stage.demo)).values()];
+  return new Client(stage.demo.url, personas.find(({ role }) => role === "admin").token);
+}
+
 test("what others change is told in one message, however much it is", async () => {
-  const personas = await personasOf(stage.demo);
-  const admin = new Client(stage.demo.url, [...personas.values()].find(({ role }) => role === "admin").token);
+  const admin = await anAdmin();
   const { body: job } = await stage.nora.job({ contractorIds: [stage.ada] });
   const opened = await as("dispatcher-north", {}, `view=list&q=${encodeURIComponent(job.title)}`);
   await card(opened, job).waitFor();
@@ -135,5 +139,29 @@ describe("text", () => {
       const markup = await opened.evaluate(() => document.querySelectorAll("main img, main script, [onerror]").length);
       assert.deepEqual([await opened.evaluate(() => window.evil), markup], [undefined, 0]);
     }
+  });
+
+  test("stays text on the timeline, in its panel, dialogs and messages", async () => {
+    const evil = `<img src=x onerror="window.evil=1"><script>window.evil=1</script>${Date.now()}`;
+    const window_ = { startUtc: "2032-03-01T09:00:00.000Z", endUtc: "2032-03-01T10:00:00.000Z" };
+    const { body: job } = await stage.nora.job({ ...window_, title: evil, customer: evil, address: evil, contractorIds: [stage.ada] });
+    const [admin, opened] = [await anAdmin(), await timeline(`date=2032-03-01&job=${job.id}`)];
+    const shown = async (place) => {
+      await place.filter({ hasText: evil }).first().waitFor();
+      const markup = await opened.evaluate(() => document.querySelectorAll("main img, main script, dialog img, dialog script, [onerror]").length);
+      assert.deepEqual([await opened.evaluate(() => window.evil), markup], [undefined, 0]);
+    };
+    await shown(bar(opened, job));
+    for (const action of ["reschedule", "assign", "cancel"]) {
+      await opened.getByTestId(`panel-${action}`).click();
+      await shown(opened.getByTestId(`${action}-dialog`));
+      await opened.keyboard.press("Escape");
+    }
+    const { body: moved } = await admin.reschedule(job, { ...later(job, 30), reason: evil });
+    await shown(opened.getByTestId("toast"));
+    await shown(opened.getByTestId("history"));
+    await admin.cancel(moved, { reason: evil });
+    await opened.getByTestId("history").filter({ hasText: "Cancelled" }).waitFor();
+    await shown(opened.getByTestId("history"));
   });
 });
